@@ -1,0 +1,206 @@
+"""What is known about one video being made: the shape of `ai_generation_data`, as frozen models.
+
+The engine stores this as JSON and gives every step a `Job` read from it; a step answers with a patch of paths.
+Unknown fields are ignored, so that a row written by a newer version does not stop an older one (a roll-back).
+Moments are aware UTC, spans are seconds, keys are keys in the media store.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from worker.models import AspectRatio
+
+SpeechMode = Literal["speech", "instrumental"]
+SceneStatus = Literal["waiting", "submitted", "completed", "failed"]
+
+# The paths that more than one step writes.  (The five names are the platform's.)
+TRANSCRIPTION = ("audio_transcription",)
+SCENE_BEATS = ("scene_beats",)
+TASKS = ("vertex_ai_tasks",)
+PROCESSING_STEPS = ("processing_steps",)
+FINAL_VIDEO_URL = ("final_video_url",)
+MEDIA = ("media",)
+WARNINGS = ("warnings",)
+
+
+class StoredModel(BaseModel):
+    """Part of a stored job: frozen, and tolerant of fields that a newer version wrote."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Word(StoredModel):
+    """One spoken word.  `end_seconds` >= `start_seconds`; confidence is 0..1, or None where nobody measured it."""
+
+    text: str
+    start_seconds: float
+    end_seconds: float
+    confidence: float | None = None
+
+
+class Segment(StoredModel):
+    """Words between two pauses: a sentence, or what served as one."""
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+
+
+class Transcript(StoredModel):
+    """What was said, with times.  Instrumental when nothing intelligible was: then there are no words."""
+
+    language: str
+    duration_seconds: float
+    mode: SpeechMode
+    source: str  # who found the words: 'recognised', 'aligned', 'transcribe'
+    words: tuple[Word, ...] = ()
+    segments: tuple[Segment, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The whole text, segment after segment."""
+        return " ".join(segment.text for segment in self.segments)
+
+
+class Options(StoredModel):
+    """What the person asked for."""
+
+    aspect_ratio: AspectRatio = "16:9"
+    style: str = "cinematic"
+    language: str = "auto"
+    max_scenes: int = 75
+    review_before_render: bool = False
+    on_scene_failure: Literal["fail", "substitute"] = "fail"
+    max_cost_usd: float | None = None
+    captions: bool = True
+
+
+class Recording(StoredModel):
+    """The uploaded recording, as found in the media store.  The duration is measured, never a header's claim."""
+
+    key: str
+    filename: str
+    duration_seconds: float | None = None
+    transcript_key: str | None = None  # a transcript that lay beside the recording
+
+
+class TranscriptionState(StoredModel):
+    """`audio_transcription`: how far the transcription is, and afterwards what it found (words by key)."""
+
+    transcription_id: str | None = None
+    ordinal: int = 1  # grows only after the vendor reported a failed job
+    language: str | None = None
+    duration_seconds: float | None = None
+    mode: SpeechMode | None = None
+    source: str | None = None
+    text: str | None = None  # capped; the whole is in `full_json_s3_key`
+    is_truncated: bool = False
+    word_count: int | None = None
+    full_json_s3_key: str | None = None
+
+
+class SceneBeat(StoredModel):
+    """One scene: what is said in it and what is to be seen.  Beats cover the recording without gap or overlap."""
+
+    scene_index: int
+    start_seconds: float
+    end_seconds: float
+    narration: str
+    visual_prompt: str
+    negative_prompt: str = ""
+    revision: int = 1  # grows when a person or the filter policy rewrites the prompt
+
+    @property
+    def seconds(self) -> float:
+        """How long the scene lasts."""
+        return self.end_seconds - self.start_seconds
+
+
+class ClipAttempt(StoredModel):
+    """One intent to make a clip, and what became of it.
+
+    Written before the vendor is called.  `operation` is the vendor's name for the accepted work, `not_accepted` when
+    it was refused or never sent, and absent while nobody knows.
+    """
+
+    intent_id: str
+    prefix: str  # of the objects that this attempt alone may write
+    beat_revision: int
+    model: str
+    seconds: float  # ordered, at least the beat's length
+    seed: int
+    price_usd: float
+    intended_at: datetime
+    watch_from: datetime  # deadline of the turn that wrote the intent: an unknown submission is watched from here
+    operation: str | None = None
+    submitted_at: datetime | None = None
+    ended_at: datetime | None = None
+    outcome: Literal["clip", "filtered", "failed", "lost"] | None = None
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class SceneTask(StoredModel):
+    """`vertex_ai_tasks` of one scene: its attempts and, once there is one, its clip."""
+
+    scene_index: int
+    status: SceneStatus = "waiting"
+    attempts: Mapping[str, ClipAttempt] = Field(default_factory=dict)  # '001', '002', …
+    poll_errors: int = 0
+    not_before: datetime | None = None
+    clip_key: str | None = None
+    clip_seconds: float | None = None
+    thumbnail_key: str | None = None
+    is_substitute: bool = False
+    error_code: str | None = None
+    error_message: str | None = None
+
+
+class MediaKeys(StoredModel):
+    """`media`: objects that belong to the job beside the clips."""
+
+    audio_key: str | None = None  # the recording as AAC in MP4, made once
+    video_key: str | None = None
+    captions_key: str | None = None
+    poster_key: str | None = None
+    duration_seconds: float | None = None  # of the finished video
+
+
+class Job(StoredModel):
+    """Everything that a step may know about the video it works on."""
+
+    video_id: str
+    run_id: str
+    prefix: str  # of every object of this run: `ai-video/{video_id}/{run_id}/`
+    recording: Recording
+    options: Options = Options()
+    audio_transcription: TranscriptionState = TranscriptionState()
+    scene_beats: Mapping[str, SceneBeat] = Field(default_factory=dict)
+    vertex_ai_tasks: Mapping[str, SceneTask] = Field(default_factory=dict)
+    media: MediaKeys = MediaKeys()
+    final_video_url: str | None = None
+    style_bible: str = ""
+    title: str = ""
+    warnings: Mapping[str, str] = Field(default_factory=dict)  # code → what a person should know
+
+    @property
+    def beats(self) -> tuple[SceneBeat, ...]:
+        """The scenes in the order of the recording."""
+        return tuple(self.scene_beats[key] for key in sorted(self.scene_beats))
+
+    @property
+    def tasks(self) -> tuple[SceneTask, ...]:
+        """One task for each scene, in order; a scene nobody worked on yet has a waiting one."""
+        return tuple(
+            self.vertex_ai_tasks.get(scene_key(beat.scene_index), SceneTask(scene_index=beat.scene_index))
+            for beat in self.beats
+        )
+
+
+def scene_key(index: int) -> str:
+    """The key of a scene in `scene_beats` and `vertex_ai_tasks`: '000', '001', …"""
+    return f"{index:03d}"
