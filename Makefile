@@ -1,0 +1,111 @@
+# `make` alone lists what there is.  Every target sets up .venv first if that has not been done.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+SET_UP := .venv/set-up.stamp
+COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links
+# As the header of the lock repeats it: the command that anybody can run.
+PROJECT_LOCK := --all-extras --group dev pyproject.toml -o requirements/project.txt
+UV_LOCK := requirements/uv.in -o requirements/uv.txt
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# ---- set-up
+
+.PHONY: setup
+setup: $(SET_UP) ## Make .venv (PYTHON=python3.13 chooses the interpreter)
+
+# A chosen interpreter has to be compared with the one in .venv; otherwise the stamp says whether anything is to be done.
+$(SET_UP): requirements/project.txt requirements/uv.txt scripts/set_up.sh $(if $(PYTHON),always)
+	@PYTHON="$(PYTHON)" scripts/set_up.sh
+	@touch $@
+
+.PHONY: always
+always:
+
+# ---- the main job
+
+.PHONY: demo
+demo: $(SET_UP) ## Turn the human reading into out/demo.mp4
+	@mkdir -p out
+	$(PY) -m worker run samples/narration_human_librivox.mp3 -o out/demo.mp4
+
+.PHONY: demo-story
+demo-story: $(SET_UP) ## Turn the lighthouse story into out/demo-story.mp4
+	@mkdir -p out
+	$(PY) -m worker run samples/narration_synth_flite_rms.mp3 -o out/demo-story.mp4
+
+# ---- the gates
+
+.PHONY: test
+test: $(SET_UP) ## Run every test in parallel, with branch coverage (PYTEST_FLAGS=... adds to it)
+	$(PY) -m pytest -n auto --dist loadfile --cov --cov-report=term $(PYTEST_FLAGS)
+
+.PHONY: check
+check: format-check lint types contracts docs-check lock-check ## Run every check that is not a test
+
+.PHONY: format
+format: $(SET_UP) ## Format the code
+	.venv/bin/ruff format
+
+.PHONY: format-check
+format-check: $(SET_UP)
+	.venv/bin/ruff format --check
+
+.PHONY: lint
+lint: $(SET_UP) ## Lint: ruff, all rules but the reasoned exceptions in pyproject.toml
+	.venv/bin/ruff check
+
+.PHONY: types
+types: $(SET_UP) ## Check types: mypy strict, tests included
+	.venv/bin/mypy
+
+.PHONY: contracts
+contracts: $(SET_UP) ## Check who may import whom
+	.venv/bin/lint-imports --no-logo
+
+.PHONY: e2e-smoke
+e2e-smoke: demo ## Run the main job and probe the video that it made
+	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
+
+# ---- generated files
+
+.PHONY: docs
+docs: $(SET_UP) ## Generate docs/state-machine.md anew
+	@mkdir -p build
+	$(PY) -m worker graph > build/state-machine.md
+	@mv build/state-machine.md docs/state-machine.md
+
+.PHONY: docs-check
+docs-check: $(SET_UP)
+	@mkdir -p build
+	$(PY) -m worker graph > build/state-machine.md
+	@diff -u docs/state-machine.md build/state-machine.md || { echo "docs/state-machine.md is not what the machine says: make docs" >&2; exit 1; }
+
+.PHONY: lock
+lock: $(SET_UP) ## Compile the locks anew, keeping the pins that still fit (LOCK_FLAGS=--upgrade takes newer ones)
+	$(COMPILE) $(LOCK_FLAGS) $(PROJECT_LOCK)
+	$(COMPILE) $(LOCK_FLAGS) $(UV_LOCK)
+
+# Compiled in a copy of what it depends on, so that the command in the header is the same, word for word.
+.PHONY: lock-check
+lock-check: $(SET_UP) ## Check that the locks are what pyproject.toml asks for
+	@rm -rf build/lock && mkdir -p build/lock && cp -R pyproject.toml requirements build/lock/
+	cd build/lock && ../../$(COMPILE) $(PROJECT_LOCK) && ../../$(COMPILE) $(UV_LOCK)
+	@diff -ru requirements build/lock/requirements || { echo "the locks are not what pyproject.toml asks for: make lock" >&2; exit 1; }
+
+# ---- measurements, and a fresh start
+
+.PHONY: bench
+bench: $(SET_UP) ## Measure (NAMES='engine assemble' chooses): one JSON object a line
+	$(PY) -m benchmarks $(NAMES)
+
+.PHONY: clean
+clean: ## Remove everything that make made, .venv included
+	rm -rf .venv build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
