@@ -11,6 +11,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from statemachine.execution import NOT_ACCEPTED
 from worker.models import AspectRatio
 
 SpeechMode = Literal["speech", "instrumental"]
@@ -149,15 +150,31 @@ class SceneTask(StoredModel):
 
     scene_index: int
     status: SceneStatus = "waiting"
+    allowance: int = 3  # submissions for the present revision of the beat; a person's retry buys one more
     attempts: Mapping[str, ClipAttempt] = Field(default_factory=dict)  # '001', '002', …
-    poll_errors: int = 0
-    not_before: datetime | None = None
+    poll_errors: int = 0  # in a row
     clip_key: str | None = None
     clip_seconds: float | None = None
     thumbnail_key: str | None = None
     is_substitute: bool = False
     error_code: str | None = None
     error_message: str | None = None
+
+    @property
+    def open_attempt(self) -> tuple[str, ClipAttempt] | None:
+        """The attempt that was intended and has not ended, with its key; at most one stands at a time."""
+        for key in sorted(self.attempts, reverse=True):
+            attempt = self.attempts[key]
+            if attempt.outcome is None and attempt.operation != NOT_ACCEPTED:
+                return key, attempt
+        return None
+
+    def spent_attempts(self, beat_revision: int) -> int:
+        """Submissions for this revision of the beat that were accepted, or may have been."""
+        return sum(
+            attempt.beat_revision == beat_revision and attempt.operation != NOT_ACCEPTED
+            for attempt in self.attempts.values()
+        )
 
 
 class MediaKeys(StoredModel):
@@ -198,6 +215,17 @@ class Job(StoredModel):
         return tuple(
             self.vertex_ai_tasks.get(scene_key(beat.scene_index), SceneTask(scene_index=beat.scene_index))
             for beat in self.beats
+        )
+
+
+    @property
+    def committed_usd(self) -> float:
+        """What every submission that was accepted, or may have been, costs at full price."""
+        return sum(
+            attempt.price_usd
+            for task in self.vertex_ai_tasks.values()
+            for attempt in task.attempts.values()
+            if attempt.operation != NOT_ACCEPTED
         )
 
 

@@ -221,6 +221,10 @@ class ClipRenderer(Protocol):
     def first_poll_after(self) -> timedelta:
         """How long after a submission the first look is worth while."""
 
+    @property
+    def watch_for(self) -> timedelta:
+        """How long work whose submission was never answered may still turn up in `find`; zero when `find` is sure."""
+
     def submit(self, request: ClipRequest) -> str:
         """Order the clip and return the vendor's name of the operation.
 

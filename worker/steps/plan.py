@@ -1,0 +1,60 @@
+"""`planning`: cut the recording into beats, and decide what is to be seen in each."""
+
+from collections.abc import Sequence
+
+from statemachine import Advance, JsonValue, Outcome, PermanentError, Turn
+from worker.beats import cut_beats
+from worker.job import SCENE_BEATS, TASKS, BeatSlot, Job, SceneTask, Transcript, scene_key
+from worker.models import VideoModel
+from worker.ports import MediaStore, ScenePlan, ScenePlanner
+
+
+def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, model: VideoModel) -> Outcome:
+    """Number and boundaries of the scenes follow from the recording; the planner fills them."""
+    duration = job.recording.duration_seconds
+    key = job.audio_transcription.full_json_s3_key
+    if duration is None or key is None:
+        raise PermanentError("SCENE_PLAN_INVALID", "the recording was never measured or transcribed; start again")
+    with media.open(key) as stream:
+        transcript = Transcript.model_validate_json(stream.read())
+    slots = cut_beats(
+        transcript.words, duration, longest_seconds=model.longest_seconds, max_scenes=job.options.max_scenes
+    )
+    planned = planner.plan(slots, transcript=transcript, options=job.options, time_left=turn.time_left)
+    _check(planned, slots)
+    price = sum(model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in planned.beats)
+    limit = job.options.max_cost_usd
+    if limit is not None and price > limit:
+        raise PermanentError(
+            "COST_LIMIT_REACHED",
+            f"{len(slots)} scenes cost ${price:.2f}, and the limit is ${limit:.2f}; raise it, or shorten the recording",
+            user_action="raise_limit",
+        )
+    beats: JsonValue = {scene_key(beat.scene_index): beat.model_dump(mode="json") for beat in planned.beats}
+    tasks: JsonValue = {
+        scene_key(beat.scene_index): SceneTask(scene_index=beat.scene_index).model_dump(mode="json", exclude_none=True)
+        for beat in planned.beats
+    }
+    event = "drafted" if job.options.review_before_render else "planned"
+    return Advance(
+        event,
+        {
+            SCENE_BEATS: beats,
+            TASKS: tasks,
+            ("title",): planned.title,
+            ("style_bible",): planned.style_bible,
+        },
+    )
+
+
+def _check(planned: ScenePlan, slots: Sequence[BeatSlot]) -> None:
+    """A planner that moved, lost or invented a scene would put pictures under the wrong words."""
+    given = [(slot.scene_index, slot.start_seconds, slot.end_seconds) for slot in slots]
+    answered = [(beat.scene_index, beat.start_seconds, beat.end_seconds) for beat in planned.beats]
+    if given != answered:
+        raise PermanentError(
+            "SCENE_PLAN_INVALID", f"the planner answered {len(answered)} scenes that are not the {len(given)} asked for"
+        )
+    empty = [beat.scene_index for beat in planned.beats if not beat.visual_prompt.strip()]
+    if empty:
+        raise PermanentError("SCENE_PLAN_INVALID", f"the planner left scene {empty[0] + 1} without a prompt")
