@@ -6,6 +6,7 @@ Moments are aware UTC, spans are seconds, keys are keys in the media store.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
@@ -102,6 +103,16 @@ class TranscriptionState(StoredModel):
     is_truncated: bool = False
     word_count: int | None = None
     full_json_s3_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BeatSlot:
+    """A place in the recording that becomes one scene: its times and the words spoken in it."""
+
+    scene_index: int
+    start_seconds: float
+    end_seconds: float
+    narration: str
 
 
 class SceneBeat(StoredModel):
@@ -216,7 +227,6 @@ class Job(StoredModel):
             self.vertex_ai_tasks.get(scene_key(beat.scene_index), SceneTask(scene_index=beat.scene_index))
             for beat in self.beats
         )
-
 
     @property
     def committed_usd(self) -> float:

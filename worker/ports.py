@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from statemachine.errors import StateMachineError
+from worker.job import BeatSlot as BeatSlot  # noqa: PLC0414 - re-exported: it is part of ScenePlanner
 from worker.job import Options, Recording, SceneBeat, Transcript
 from worker.models import AspectRatio, VideoModel
 
@@ -109,16 +110,6 @@ class Transcriber(Protocol):
             TransientError: ask again later.
             PermanentError: the transcription failed, or a transcript beside the recording does not belong to it.
         """
-
-
-@dataclass(frozen=True, slots=True)
-class BeatSlot:
-    """A place in the recording that becomes one scene: its times and the words spoken in it."""
-
-    scene_index: int
-    start_seconds: float
-    end_seconds: float
-    narration: str
 
 
 @dataclass(frozen=True, slots=True)
