@@ -5,14 +5,14 @@ Unknown fields are ignored, so that a row written by a newer version does not st
 Moments are aware UTC, spans are seconds, keys are keys in the media store.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from statemachine.execution import NOT_ACCEPTED
+from statemachine import NOT_ACCEPTED, JsonValue
 from worker.models import AspectRatio
 
 SpeechMode = Literal["speech", "instrumental"]
@@ -149,6 +149,7 @@ class ClipAttempt(StoredModel):
     intended_at: datetime
     watch_from: datetime  # deadline of the turn that wrote the intent: an unknown submission is watched from here
     operation: str | None = None
+    not_before: datetime | None = None  # the vendor, having refused, wants no order earlier
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
     outcome: Literal["clip", "filtered", "failed", "lost"] | None = None
@@ -228,17 +229,34 @@ class Job(StoredModel):
             for beat in self.beats
         )
 
-    @property
-    def committed_usd(self) -> float:
-        """What every submission that was accepted, or may have been, costs at full price."""
-        return sum(
-            attempt.price_usd
-            for task in self.vertex_ai_tasks.values()
-            for attempt in task.attempts.values()
-            if attempt.operation != NOT_ACCEPTED
-        )
+
+def committed_usd(tasks: Iterable[SceneTask]) -> float:
+    """What every submission that was accepted, or may have been, costs at full price."""
+    return sum(
+        attempt.price_usd for task in tasks for attempt in task.attempts.values() if attempt.operation != NOT_ACCEPTED
+    )
 
 
 def scene_key(index: int) -> str:
-    """The key of a scene in `scene_beats` and `vertex_ai_tasks`: '000', '001', …"""
+    """The key of a scene in `scene_beats` and `vertex_ai_tasks`: '000' for the first."""
     return f"{index:03d}"
+
+
+def new_job_data(
+    *, video_id: str, run_id: str, prefix: str, recording: Recording, options: Options
+) -> dict[str, JsonValue]:
+    """The data of a job that begins: every parent stands, so that later patches set leaves."""
+    return {
+        "video_id": video_id,
+        "run_id": run_id,
+        "prefix": prefix,
+        "recording": recording.model_dump(mode="json", exclude_none=True),
+        "options": options.model_dump(mode="json", exclude_none=True),
+        "audio_transcription": {},
+        "scene_beats": {},
+        "vertex_ai_tasks": {},
+        "processing_steps": {},
+        "final_video_url": None,
+        "media": {},
+        "warnings": {},
+    }

@@ -20,7 +20,7 @@ TEXT_LIMIT = 4000
 SILENT_PEAK = 0.001
 
 
-def transcribe(  # noqa: PLR0913  the ports of one step
+def transcribe(
     job: Job,
     *,
     turn: Turn,

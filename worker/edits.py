@@ -1,0 +1,91 @@
+"""What a person may change in a job at rest: scenes in review, and scenes that failed.  Pure: job in, patch out.
+
+Only scenes without a clip may change; what was paid for is kept.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from statemachine import JsonValue, Path, PermanentError
+from worker.job import SCENE_BEATS, TASKS, Job, SceneTask, scene_key
+
+
+class BeatEdit(BaseModel):
+    """A person's new words for one scene."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scene_index: int = Field(ge=0)
+    visual_prompt: str = Field(min_length=1, max_length=2000)
+    negative_prompt: str | None = Field(default=None, max_length=500)
+
+
+def approve_patch(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:
+    """The patch of an approval: the edited prompts.
+
+    Raises:
+        PermanentError: code EDIT_INVALID.
+    """
+    return _edited(job, edits)
+
+
+def retry_patch(job: Job, edits: Sequence[BeatEdit], *, max_cost_usd: float | None = None) -> dict[Path, JsonValue]:
+    """The patch of a retry: failed scenes wait again, edited ones as a new revision.
+
+    A scene that a content filter refused has to be edited: the same words would be paid for and refused again.  Every
+    other failed scene gets one more submission by this retry.
+
+    Raises:
+        PermanentError: code EDIT_INVALID or EDIT_NEEDED.
+    """
+    patch = _edited(job, edits)
+    edited = {edit.scene_index for edit in edits}
+    for beat, task in zip(job.beats, job.tasks, strict=True):
+        if task.status != "failed":
+            continue
+        path = (*TASKS, scene_key(task.scene_index))
+        if task.scene_index not in edited:
+            if task.error_code == "CONTENT_FILTERED":
+                raise PermanentError(
+                    "EDIT_NEEDED",
+                    f"scene {task.scene_index + 1} was refused by the content filter; edit its prompt, then retry",
+                    user_action="edit_scene",
+                    details={"scene_index": task.scene_index},
+                )
+            patch[*path, "allowance"] = max(task.allowance, task.spent_attempts(beat.revision) + 1)
+        patch[*path, "status"] = "waiting" if task.open_attempt is None else "submitted"
+        patch[*path, "error_code"] = None
+        patch[*path, "error_message"] = None
+    if max_cost_usd is not None:
+        patch["options", "max_cost_usd"] = max_cost_usd
+    return patch
+
+
+def _edited(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:
+    tasks = {task.scene_index: task for task in job.tasks}
+    beats = {beat.scene_index: beat for beat in job.beats}
+    patch: dict[Path, JsonValue] = {}
+    for edit in edits:
+        _check(edit, edits, tasks)
+        beat = beats[edit.scene_index]
+        path = (*SCENE_BEATS, scene_key(edit.scene_index))
+        patch[*path, "visual_prompt"] = edit.visual_prompt
+        if edit.negative_prompt is not None:
+            patch[*path, "negative_prompt"] = edit.negative_prompt
+        patch[*path, "revision"] = beat.revision + 1
+        patch[*TASKS, scene_key(edit.scene_index), "allowance"] = SceneTask(scene_index=0).allowance
+    return patch
+
+
+def _check(edit: BeatEdit, edits: Sequence[BeatEdit], tasks: Mapping[int, SceneTask]) -> None:
+    number = edit.scene_index + 1
+    if edit.scene_index not in tasks:
+        raise PermanentError("EDIT_INVALID", f"there is no scene {number}; there are {len(tasks)}")
+    if sum(other.scene_index == edit.scene_index for other in edits) > 1:
+        raise PermanentError("EDIT_INVALID", f"scene {number} is edited twice")
+    task = tasks[edit.scene_index]
+    if task.clip_key is not None:
+        raise PermanentError("EDIT_INVALID", f"scene {number} has its clip already; only scenes without one may change")
+    if task.open_attempt is not None:
+        raise PermanentError("EDIT_INVALID", f"the clip of scene {number} is on order; it cannot change now")
