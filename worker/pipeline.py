@@ -6,11 +6,10 @@ every one of them → failed (a step gave up, or a person cancelled) → back to
 
 from datetime import timedelta
 from functools import partial
-from pathlib import Path
 
 from statemachine import BACK, Machine, Resting, RetryPolicy, Terminal, Transition, Working
 from worker.job import Job
-from worker.ports import MediaStore, ScenePlanner, Transcriber, VideoAssembler
+from worker.ports import ScenePlanner, Transcriber
 from worker.steps.assemble import assemble
 from worker.steps.plan import plan
 from worker.steps.render import RenderPorts, render
@@ -28,13 +27,10 @@ def pipeline(
     *,
     transcriber: Transcriber,
     planner: ScenePlanner,
-    render_ports: RenderPorts,
-    assembler: VideoAssembler,
-    media: MediaStore,
+    parts: RenderPorts,
     longest_recording: timedelta,
     transcribing_turn: timedelta = timedelta(minutes=3),
     rendering_turn: timedelta = timedelta(minutes=2),
-    work_folder: Path | None = None,
 ) -> Machine[Job]:
     """From a recording to a video.  `…_turn`: how long one turn takes with the parts that were chosen."""
     return Machine(
@@ -46,10 +42,10 @@ def pipeline(
                 step=partial(
                     transcribe,
                     transcriber=transcriber,
-                    assembler=assembler,
-                    media=media,
+                    assembler=parts.assembler,
+                    media=parts.media,
                     longest=longest_recording,
-                    work_folder=work_folder,
+                    work_folder=parts.work_folder,
                 ),
                 deadline=timedelta(hours=1),
                 max_turn=transcribing_turn,
@@ -58,7 +54,7 @@ def pipeline(
             ),
             Working(
                 "planning",
-                step=partial(plan, planner=planner, media=media, model=render_ports.renderer.model),
+                step=partial(plan, planner=planner, media=parts.media, model=parts.renderer.model),
                 deadline=timedelta(minutes=20),
                 max_turn=timedelta(minutes=4),
                 retry=PATIENT,
@@ -67,7 +63,7 @@ def pipeline(
             Resting("reviewing", note="waits for a person to approve or edit the beats"),
             Working(
                 "rendering",
-                step=partial(render, ports=render_ports),
+                step=partial(render, ports=parts),
                 deadline=_rendering_deadline,
                 max_turn=rendering_turn,
                 retry=PATIENT,
@@ -75,7 +71,7 @@ def pipeline(
             ),
             Working(
                 "assembling",
-                step=partial(assemble, assembler=assembler, media=media, work_folder=work_folder),
+                step=partial(assemble, assembler=parts.assembler, media=parts.media, work_folder=parts.work_folder),
                 deadline=timedelta(hours=1),
                 max_turn=LONGEST_TURN,
                 retry=RetryPolicy(max_attempts=3),
