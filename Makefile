@@ -89,15 +89,17 @@ docs-check: $(SET_UP)
 
 .PHONY: lock
 lock: $(SET_UP) ## Compile the locks anew, keeping the pins that still fit (LOCK_FLAGS=--upgrade takes newer ones)
-	$(COMPILE) $(LOCK_FLAGS) $(PROJECT_LOCK)
-	$(COMPILE) $(LOCK_FLAGS) $(UV_LOCK)
+	$(COMPILE) $(LOCK_FLAGS) $(PROJECT_LOCK) >/dev/null
+	$(COMPILE) $(LOCK_FLAGS) $(UV_LOCK) >/dev/null
 
 # Compiled in a copy of what it depends on, so that the command in the header is the same, word for word.
 .PHONY: lock-check
 lock-check: $(SET_UP) ## Check that the locks are what pyproject.toml asks for
-	@rm -rf build/lock && mkdir -p build/lock && cp -R pyproject.toml requirements build/lock/
-	cd build/lock && ../../$(COMPILE) $(PROJECT_LOCK) && ../../$(COMPILE) $(UV_LOCK)
-	@diff -ru requirements build/lock/requirements || { echo "the locks are not what pyproject.toml asks for: make lock" >&2; exit 1; }
+	@rm -rf build/lock && mkdir -p build/lock/requirements
+	@cp pyproject.toml build/lock/ && cp requirements/*.txt requirements/*.in build/lock/requirements/
+	cd build/lock && ../../$(COMPILE) $(PROJECT_LOCK) >/dev/null && ../../$(COMPILE) $(UV_LOCK) >/dev/null
+	@for lock in project uv; do diff -u requirements/$$lock.txt build/lock/requirements/$$lock.txt \
+	  || { echo "requirements/$$lock.txt is not what was asked for: make lock" >&2; exit 1; }; done
 
 # ---- measurements, and a fresh start
 

@@ -66,9 +66,16 @@ field() { printf '%s\n' "$1" | cut -f "$2"; }
 
 # Debian splits Python: what an interpreter lacks may be a package away.  Prints the packages' names.
 debian_packages() { # version, lacks
-    case $2 in *ensurepip*) printf 'python%s-venv ' "$1" ;; esac
-    case $2 in *compiler*) printf 'build-essential ' ;; esac
-    case $2 in *headers*) printf 'python%s-dev ' "$1" ;; esac
+    case $2 in *ensurepip*) printf ' python%s-venv' "$1" ;; esac
+    case $2 in *compiler*) printf ' build-essential' ;; esac
+    case $2 in *headers*) printf ' python%s-dev' "$1" ;; esac
+}
+
+# A fresh image has no list of packages yet; asking for one takes longer than trying first.
+install_debian_packages() { # names
+    # shellcheck disable=SC2086  # a list of names
+    apt_install() { apt-get install -y --no-install-recommends $1 >&2 </dev/null; }
+    apt_install "$1" || { apt-get update >&2 && apt_install "$1"; }
 }
 
 explain() { # version, lacks, interpreter
@@ -76,7 +83,7 @@ explain() { # version, lacks, interpreter
     case $2 in *ensurepip*) say "  - it has no ensurepip, so no virtual environment can be made with it" ;; esac
     case $2 in *compiler*) say "  - pocketsphinx 5.1.1 has no wheel for Python $1, and there is no C compiler to build it" ;; esac
     case $2 in *headers*) say "  - pocketsphinx 5.1.1 has no wheel for Python $1, and there is no Python.h to build it" ;; esac
-    say "On Debian or Ubuntu:  apt-get install $(debian_packages "$1" "$2")"
+    say "On Debian or Ubuntu:  apt-get install$(debian_packages "$1" "$2")"
     case $2 in *compiler* | *headers*) say "Or install Python 3.11 or 3.13, for which there is a wheel." ;; esac
 }
 
@@ -95,9 +102,8 @@ make_environment() {
 
     if [ "$lacks" != - ] && [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         packages=$(debian_packages "$version" "$lacks")
-        say "installing Debian packages: $packages"
-        # shellcheck disable=SC2086  # a list of names
-        apt-get install -y --no-install-recommends $packages >&2 </dev/null || say "apt-get could not install them"
+        say "installing Debian packages:$packages"
+        install_debian_packages "$packages" || say "apt-get could not install them"
         best=$(describe "$interpreter") && lacks=$(field "$best" 3)
     fi
     if [ "$lacks" != - ]; then
