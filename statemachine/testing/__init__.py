@@ -1,0 +1,9 @@
+"""For tests of machines: step one by hand (`Stepper`), or try every crash (`Explorer`).
+
+Public, and documented with examples in `docs/testing.md`.  Everything here drives the real engine.
+"""
+
+from statemachine.testing.clock import FrozenClock, VirtualClock
+from statemachine.testing.stepper import Stepper, StuckError
+
+__all__ = ["FrozenClock", "Stepper", "StuckError", "VirtualClock"]
