@@ -1,0 +1,318 @@
+"""What is in a recording, found by decoding all of it; and the recording as AAC in MP4."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+from av.audio.codeccontext import AudioCodecContext
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from statemachine.errors import PermanentError
+from worker.ports import AudioFacts
+from worker.providers.pyav_assembler.whole_files import whole_file
+
+SHORTEST_SECONDS = 1.0
+MOST_BAD_SHARE = 0.05
+LEAST_DECODED_SHARE = 0.80
+FULL_SCALE = 32768
+# A claim that is the file's size over its bit rate, to this part, is FFmpeg's guess for want of a header.
+GUESS_TOLERANCE = 0.01
+# How far the copied stream's length may be from what was decoded: a copy that is further off would be out of step with
+# the pictures.  Less than half a frame.
+COPY_TOLERANCE_SECONDS = 0.02
+
+AAC_RATES = {22050, 24000, 32000, 44100, 48000}
+DEFAULT_AAC_RATE = 48000
+MONO_BITS_PER_SECOND = 96_000
+STEREO_BITS_PER_SECOND = 160_000
+# FFmpeg's documentation of this coder: worse below 64 kbit/s, better and much faster above.
+AAC_OPTIONS = {"aac_coder": "fast"}
+BYTES_PER_FLOAT = 4
+MP4_OPTIONS = {"movflags": "+faststart"}
+
+
+def measure(recording: Path) -> AudioFacts:
+    """Decode the whole recording, packet by packet, in constant memory.
+
+    Raises:
+        PermanentError: codes EMPTY_FILE, NOT_AUDIO, NO_AUDIO_STREAM, TOO_SHORT, CORRUPT.
+    """
+    with _open(recording) as container:
+        stream = _sound_of(container, recording)
+        claimed = _claimed_seconds(container, stream)
+        decoding = _Decoding(container, stream)
+        loudness = _Peak()
+        samples = 0
+        for frame in decoding.frames():
+            samples += frame.samples
+            loudness.hear(frame)
+        facts = AudioFacts(
+            duration_seconds=samples / stream.codec_context.sample_rate - decoding.padding_seconds,
+            claimed_seconds=claimed,
+            bad_packets=decoding.bad_packets,
+            packets=decoding.packets,
+            peak=loudness.peak / FULL_SCALE,
+            codec=stream.codec_context.codec.canonical_name,
+            sample_rate=stream.codec_context.sample_rate,
+            channels=stream.codec_context.channels,
+        )
+        is_guess = claimed is not None and _is_guess(container, stream, claimed)
+    _refuse_unusable(facts, recording, claimed_seconds=None if is_guess else claimed)
+    return facts
+
+
+def encode_audio(recording: Path, destination: Path) -> None:
+    """Write the recording as AAC in MP4: copied bit for bit if it is sound AAC, else encoded once.
+
+    Both have the measured duration; an edit list hides what an encoder adds in front.
+
+    Raises:
+        PermanentError: as `measure`.
+        TransientError: code STORAGE_FULL or STORAGE_UNAVAILABLE.
+    """
+    facts = measure(recording)
+    with whole_file(destination) as part:
+        if facts.codec == "aac" and not facts.bad_packets:
+            _copy(recording, part)
+            if abs(_length_of(part) - facts.duration_seconds) <= COPY_TOLERANCE_SECONDS:
+                return
+            # Its timestamps have gaps, or it begins in the middle: as it stands it would run away from the words.
+        _encode(recording, part, seconds=facts.duration_seconds)
+
+
+def _open(recording: Path) -> InputContainer:
+    if not recording.exists():
+        raise PermanentError(
+            "OBJECT_MISSING", f"there is no file {recording.name}: upload it again", user_action="upload_other_audio"
+        )
+    if recording.stat().st_size == 0:
+        raise _refusal("EMPTY_FILE", f"{recording.name} is empty (0 bytes): upload the recording again")
+    try:
+        return av.open(recording)
+    except (av.FFmpegError, OSError) as error:
+        raise _not_audio(recording) from error
+
+
+def _sound_of(container: InputContainer, recording: Path) -> AudioStream:
+    if not container.streams.audio:
+        raise _refusal("NO_AUDIO_STREAM", f"{recording.name} has no sound in it: upload a file with a recording")
+    stream = container.streams.audio[0]
+    # Random bytes named .mp3 do open, as a stream of 0 channels at 0 Hz.  A codec without decoder has no context,
+    # whatever the type says.
+    context: AudioCodecContext | None = stream.codec_context
+    if context is None or context.sample_rate <= 0 or context.channels <= 0:
+        raise _not_audio(recording)
+    return stream
+
+
+def _claimed_seconds(container: InputContainer, stream: AudioStream) -> float | None:
+    if stream.duration is not None and stream.time_base is not None:
+        return float(stream.duration * stream.time_base)
+    # WebM tells only the length of the whole, which a longer picture would make too long.
+    if container.duration is not None and len(container.streams) == 1:
+        return container.duration / av.time_base
+    return None
+
+
+def _is_guess(container: InputContainer, stream: AudioStream, claimed_seconds: float) -> bool:
+    """Whether the claim is only size over bit rate: wrong by half for MP3 of varying bit rate without a header."""
+    bit_rate = stream.codec_context.bit_rate
+    if not bit_rate or container.size <= 0:
+        return False
+    guess = container.size * 8 / bit_rate
+    return abs(claimed_seconds - guess) <= GUESS_TOLERANCE * guess
+
+
+def _refuse_unusable(facts: AudioFacts, recording: Path, *, claimed_seconds: float | None) -> None:
+    decoded = facts.duration_seconds
+    if facts.packets and facts.bad_packets == facts.packets:
+        raise _not_audio(recording)
+    if facts.bad_packets > MOST_BAD_SHARE * facts.packets:
+        raise _refusal(
+            "CORRUPT",
+            f"{recording.name} is damaged ({facts.bad_packets} of {facts.packets} packets cannot be read):"
+            " export the recording again and upload it",
+        )
+    if claimed_seconds is not None and decoded < LEAST_DECODED_SHARE * claimed_seconds:
+        raise _refusal(
+            "CORRUPT",
+            f"{recording.name} is cut off or damaged ({decoded:.1f} of {claimed_seconds:.1f} s can be read):"
+            " upload the whole recording again",
+        )
+    if decoded < SHORTEST_SECONDS:
+        raise _refusal(
+            "TOO_SHORT",
+            f"{recording.name} holds {decoded:.2f} s of sound: upload a recording of at least {SHORTEST_SECONDS:g} s",
+        )
+
+
+def _not_audio(recording: Path) -> PermanentError:
+    return _refusal(
+        "NOT_AUDIO", f"{recording.name} is not a recording that can be read: upload MP3, M4A, WAV, FLAC, OGG or a video"
+    )
+
+
+def _refusal(code: str, message: str) -> PermanentError:
+    return PermanentError(code, message, user_action="upload_other_audio")
+
+
+@dataclass(slots=True)
+class _Decoding:
+    """One pass over a stream that counts what it could not decode, and goes on."""
+
+    container: InputContainer
+    stream: AudioStream
+    packets: int = 0
+    bad_packets: int = 0
+    _last_packet_seconds: float = 0.0
+    _last_frame_seconds: float = 0.0
+
+    @property
+    def padding_seconds(self) -> float:
+        """How much of the last frame is only there to fill it, once all frames are read.
+
+        A packet of AAC always decodes to a whole frame; how much of the last one belongs to the recording is told by
+        the packet's duration (the decoder does not apply it).
+        """
+        if not self._last_packet_seconds:
+            return 0.0
+        return max(0.0, self._last_frame_seconds - self._last_packet_seconds)
+
+    def frames(self) -> Iterator[AudioFrame]:
+        """Every frame that can be decoded."""
+        packets = self.container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except av.FFmpegError:  # the container is damaged from here on; there is no next packet to look for
+                self.packets += 1
+                self.bad_packets += 1
+                return
+            if packet is None:
+                return
+            is_flush = packet.dts is None and packet.size == 0
+            self.packets += not is_flush
+            try:
+                frames = packet.decode()
+            except av.FFmpegError:
+                self.bad_packets += not is_flush
+                continue
+            if not is_flush:
+                self._last_packet_seconds = float((packet.duration or 0) * packet.time_base)
+            for frame in frames:
+                self._last_frame_seconds = frame.samples / frame.sample_rate
+                yield frame
+
+
+class _Peak:
+    """The largest sample heard, 0..32768."""
+
+    def __init__(self) -> None:
+        self.peak = 0
+        self._to_16_bit: AudioResampler | None = None
+        self._heard: tuple[str, int, str] | None = None
+        self._quiet = b""
+
+    def hear(self, frame: AudioFrame) -> None:
+        """Take a frame into account."""
+        form = (frame.format.name, frame.sample_rate, frame.layout.name)
+        if self._to_16_bit is None or form != self._heard:
+            # Formats change in mid-stream in damaged or spliced files, and a resampler refuses a second one.
+            self._to_16_bit, self._heard = AudioResampler(format="s16", layout=frame.layout), form
+        for converted in self._to_16_bit.resample(frame):
+            channels = len(converted.layout.channels)
+            self._look_at(bytes(converted.planes[0])[: converted.samples * channels * 2])
+
+    def _look_at(self, samples: bytes) -> None:
+        # The high byte bounds a sample, and `translate` drops all the quiet ones at 1 ns each.  Only what may be louder
+        # than all before is looked at as numbers; without this, 3 h of stereo would take a minute.
+        if not samples[1::2].translate(None, self._quiet):
+            return
+        numbers = memoryview(samples).cast("h")
+        highest, lowest = max(numbers), min(numbers)
+        loudest = max(highest, -lowest)
+        if loudest > self.peak:
+            self.peak = loudest
+            self._quiet = bytes(high for high in range(256) if _loudest_with(high) <= loudest)
+
+
+def _loudest_with(high_byte: int) -> int:
+    """The largest absolute value of a 16-bit sample with this high byte."""
+    return high_byte << 8 | 0xFF if high_byte < 128 else (256 - high_byte) << 8  # noqa: PLR2004 (the sign bit)
+
+
+def _copy(recording: Path, destination: Path) -> None:
+    with (
+        av.open(recording) as container,
+        av.open(destination, "w", format="mp4", container_options=MP4_OPTIONS) as output,
+    ):
+        stream = container.streams.audio[0]
+        copied = output.add_stream_from_template(stream)
+        late = max(0, stream.start_time or 0)
+        for packet in container.demux(stream):
+            if packet.dts is None or packet.pts is None:
+                continue
+            packet.pts -= late
+            packet.dts -= late
+            packet.stream = copied
+            output.mux(packet)
+
+
+def _length_of(audio: Path) -> float:
+    """What the header of an MP4 that we wrote says."""
+    with av.open(audio) as container:
+        stream = container.streams.audio[0]
+        if stream.duration is None or stream.time_base is None:
+            raise ValueError(f"{audio} has no duration")
+        return float((stream.duration + (stream.start_time or 0)) * stream.time_base)
+
+
+def _encode(recording: Path, destination: Path, *, seconds: float) -> None:
+    with (
+        av.open(recording) as container,
+        av.open(destination, "w", format="mp4", container_options=MP4_OPTIONS) as output,
+    ):
+        stream = container.streams.audio[0]
+        is_mono = stream.codec_context.channels == 1
+        source_rate = stream.codec_context.sample_rate
+        rate = source_rate if source_rate in AAC_RATES else DEFAULT_AAC_RATE
+        layout = "mono" if is_mono else "stereo"
+        encoder = output.add_stream("aac", rate=rate, options=AAC_OPTIONS, layout=layout)
+        encoder.codec_context.bit_rate = MONO_BITS_PER_SECOND if is_mono else STEREO_BITS_PER_SECOND
+        encoder.codec_context.open()
+        missing = round(seconds * rate)
+        for frame in _resampled(_Decoding(container, stream).frames(), layout, rate, encoder.codec_context.frame_size):
+            if frame.samples >= missing:
+                output.mux(encoder.encode(_first_samples(frame, missing)))
+                break
+            missing -= frame.samples
+            output.mux(encoder.encode(frame))
+        output.mux(encoder.encode(None))
+
+
+def _resampled(frames: Iterator[AudioFrame], layout: str, rate: int, frame_size: int) -> Iterator[AudioFrame]:
+    """The frames in the encoder's form, one after the other.
+
+    Timestamps of damaged or spliced files jump; the samples that are there, without the jumps, are what was measured.
+    """
+    resampler = AudioResampler("fltp", layout, rate, frame_size=frame_size)
+    position = 0
+    for frame in frames:
+        frame.pts, frame.time_base = position, Fraction(1, frame.sample_rate)
+        position += frame.samples
+        yield from resampler.resample(frame)
+    yield from resampler.resample(None)
+
+
+def _first_samples(frame: AudioFrame, count: int) -> AudioFrame:
+    """The beginning of a planar float frame."""
+    shorter = AudioFrame(format="fltp", layout=frame.layout.name, samples=count)
+    for plane, source in zip(shorter.planes, frame.planes, strict=True):
+        plane.update(bytes(source)[: count * BYTES_PER_FLOAT].ljust(plane.buffer_size, b"\0"))
+    shorter.sample_rate, shorter.pts, shorter.time_base = frame.sample_rate, frame.pts, frame.time_base
+    return shorter
