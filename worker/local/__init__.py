@@ -1,0 +1,1 @@
+"""The same worker on one machine: audio in, MP4 out, no account."""
