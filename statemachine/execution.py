@@ -5,10 +5,11 @@ of JSON that belongs to the machine's user, changed only by patches).  A patch m
 what stood there.  The parent of every path must exist: stores set leaves, they never invent parents.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TypeAlias
+from math import isfinite
+from typing import Any, TypeAlias
 
 from statemachine.errors import PatchError
 
@@ -21,6 +22,39 @@ NOT_ACCEPTED = "not_accepted"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
+
+
+class Snapshot(Mapping[str, JsonValue]):
+    """The data of an execution as it stood at one moment, each top-level value read only when somebody asks for it.
+
+    So a turn costs the same however much the data has grown.  Nothing can be changed through it: every access makes
+    the value anew, which is why a caller that needs a value twice keeps it.
+
+    Args:
+        stored: the top-level values in the store's own form; must not change any more.
+        read: makes a fresh value of a stored one.
+    """
+
+    __slots__ = ("_read", "_stored")
+
+    def __init__(self, stored: Mapping[str, Any], *, read: Callable[[Any], JsonValue]) -> None:
+        self._stored = stored
+        self._read = read
+
+    def __getitem__(self, name: str) -> JsonValue:
+        return self._read(self._stored[name])
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._stored
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    def __repr__(self) -> str:
+        return repr(dict(self))
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,7 +294,7 @@ def execution_from_json(
     )
 
 
-def apply_patch(data: Mapping[str, JsonValue], patch: Patch) -> Mapping[str, JsonValue]:
+def apply_patch(data: Mapping[str, JsonValue], patch: Patch) -> dict[str, JsonValue]:
     """`data` with the values of `patch`; the original is untouched and shares what did not change.
 
     Raises:
@@ -304,6 +338,28 @@ def value_at(data: Mapping[str, JsonValue], path: Path) -> JsonValue:
             return None
         value = value[part]
     return value
+
+
+def stored_copy(value: object) -> JsonValue:
+    """`value` as a database would give it back: plain dicts and lists that share nothing with the original.
+
+    Raises:
+        PatchError: it is not JSON: another type, a key that is no text, a number that is not finite.
+    """
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, float):
+        if not isfinite(value):
+            raise PatchError(f"not a JSON value: {value!r}")
+        return value
+    if isinstance(value, dict | Mapping):  # dict first: asking an abstract class is slow
+        for key in value:
+            if not isinstance(key, str):
+                raise PatchError(f"not a JSON key: {key!r}")
+        return {key: stored_copy(part) for key, part in value.items()}
+    if isinstance(value, list | Sequence) and not isinstance(value, bytes | bytearray | memoryview):
+        return [stored_copy(part) for part in value]
+    raise PatchError(f"not a JSON value: {type(value).__name__}")
 
 
 def leaves(patch: Patch) -> Iterator[tuple[Path, JsonValue]]:

@@ -3,14 +3,25 @@
 Every operation is one conditional write on one item and no read (`get`, `due` aside).  A write whose answer was lost
 may be repeated by whoever speaks to the database: each operation recognises its own earlier success and reports it as
 success.  Every implementation passes `tests/statemachine/store_contract.py`.
+
+The functions below the port are its rules as arithmetic: what stands and what is asked for → what to write, nothing
+when it was written before, or the error.  A store that can look and write in one transaction uses them as they are; a
+store whose database decides says the same as conditions.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from statemachine.execution import Execution, Patch, Path
+from statemachine.errors import (
+    ExecutionExistsError,
+    IntentNotFoundError,
+    LeaseHeldError,
+    LeaseLostError,
+    VersionConflictError,
+)
+from statemachine.execution import Execution, JsonValue, Lease, Patch, Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +122,110 @@ class Store(Protocol):
 
     def due(self, until: datetime, *, limit: int) -> Sequence[DueRow]:
         """At most `limit` executions with `due_at` <= `until`, the longest due first.  May lag behind the writes."""
+
+
+def check_start(standing: Execution, execution: Execution, *, may_replace: bool) -> bool:
+    """Whether `execution` is to be written over `standing`; False when it was written before.
+
+    Raises:
+        ExecutionExistsError: it may not be replaced, or is not the one that the caller saw.
+    """
+    if standing.run_id == execution.run_id:
+        return False
+    if not may_replace or standing.version != execution.version - 1:
+        raise ExecutionExistsError(execution.execution_id, state=standing.state)
+    return True
+
+
+def leased(
+    standing: Execution, *, version: int, owner: str, now: datetime, at_most: timedelta, margin: timedelta
+) -> Execution:
+    """`standing` under a lease of `owner`; the same object when it is already.
+
+    Raises:
+        VersionConflictError: the version is another.
+        LeaseHeldError: a lease stands that has not expired.
+    """
+    if standing.lease is not None and standing.lease.owner == owner:
+        return standing
+    if standing.version != version:
+        raise VersionConflictError(standing.execution_id, expected=version, stored=standing.version)
+    check_unleased(standing, now)
+    expires_at = now + min(timedelta(seconds=standing.max_turn_seconds), at_most) + margin
+    return replace(
+        standing,
+        lease=Lease(owner, expires_at),
+        due_at=expires_at,
+        attempt=standing.attempt + 1,
+        unsaved_turns=standing.unsaved_turns + 1,
+    )
+
+
+def check_unleased(standing: Execution, now: datetime) -> None:
+    """Refuse while a turn is at work.
+
+    Raises:
+        LeaseHeldError: a lease stands that has not expired.
+    """
+    if standing.lease is not None and not standing.lease.has_expired(now):
+        raise LeaseHeldError(standing.execution_id, expires_at=standing.lease.expires_at)
+
+
+def check_owner(standing: Execution, owner: str) -> None:
+    """Refuse whoever does not hold the lease, expired or not.
+
+    Raises:
+        LeaseLostError: it is not `owner`'s.
+    """
+    if standing.lease is None or standing.lease.owner != owner:
+        raise LeaseLostError(standing.execution_id)
+
+
+def check_save(standing: Execution, execution: Execution, *, owner: str) -> bool:
+    """Whether `execution` is to be written as the turn's result; False when it was written before.
+
+    Raises:
+        LeaseLostError: the lease is not `owner`'s.
+    """
+    if standing.version == execution.version and standing.last_turn == owner:
+        return False
+    if standing.version != execution.version - 1:
+        raise LeaseLostError(execution.execution_id)
+    check_owner(standing, owner)
+    return True
+
+
+def check_signal(standing: Execution, execution: Execution) -> bool:
+    """Whether `execution` is to be written as a person's decision; False when it was written before.
+
+    Raises:
+        VersionConflictError: the stored version is not the one that the person saw.
+    """
+    if standing.last_signal == execution.last_signal and standing.version == execution.version:
+        return False
+    if standing.version != execution.version - 1:
+        raise VersionConflictError(execution.execution_id, expected=execution.version - 1, stored=standing.version)
+    return True
+
+
+def check_fact(stored: JsonValue, *, execution_id: str, intent_id: str, operation: str) -> bool:
+    """Whether `operation` is to be written into the intent `stored`; False when it was written before.
+
+    Raises:
+        IntentNotFoundError: it is another intent, none at all, or it holds another operation.
+    """
+    intent = stored if isinstance(stored, Mapping) else {}
+    known = intent.get("operation")
+    if intent.get("intent_id") != intent_id or known not in (None, operation):
+        raise IntentNotFoundError(execution_id, intent_id=intent_id)
+    return known is None
+
+
+def revived(standing: Execution, *, now: datetime) -> Execution:
+    """`standing`, due now, with attempts and crashes forgotten.
+
+    Raises:
+        LeaseHeldError: a lease stands that has not expired.
+    """
+    check_unleased(standing, now)
+    return replace(standing, lease=None, attempt=0, unsaved_turns=0, due_at=now)
