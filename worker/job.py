@@ -68,6 +68,15 @@ class Transcript(StoredModel):
         return " ".join(segment.text for segment in self.segments)
 
 
+@dataclass(frozen=True, slots=True)
+class Caption:
+    """What stands on the screen at once: one or two lines, divided by a line feed."""
+
+    start_seconds: float
+    end_seconds: float
+    text: str
+
+
 class Options(StoredModel):
     """What the person asked for."""
 

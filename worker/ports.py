@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from statemachine.errors import StateMachineError
-from worker.job import BeatSlot as BeatSlot  # noqa: PLC0414 - re-exported: it is part of ScenePlanner
+from worker.job import BeatSlot as BeatSlot  # noqa: PLC0414 - re-exported: it is part of ScenePlanner, Caption
 from worker.job import Options, Recording, SceneBeat, Transcript
 from worker.models import AspectRatio, VideoModel
 
@@ -279,15 +279,6 @@ class SceneClip:
     path: Path
     start_seconds: float
     end_seconds: float
-
-
-@dataclass(frozen=True, slots=True)
-class Caption:
-    """One line on the screen."""
-
-    start_seconds: float
-    end_seconds: float
-    text: str
 
 
 @dataclass(frozen=True, slots=True)
