@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from statemachine.errors import StateMachineError
-from worker.job import BeatSlot as BeatSlot  # noqa: PLC0414 - re-exported: it is part of ScenePlanner, Caption
-from worker.job import Options, Recording, SceneBeat, Transcript
+from worker.job import BeatSlot, Caption, Options, Recording, SceneBeat, Transcript
 from worker.models import AspectRatio, VideoModel
 
 
