@@ -223,8 +223,8 @@ class Engine(Generic[JobT]):
             data=self._with_history_root(data),
         )
         execution = self._entered(execution, self.machine.initial, now)
-        execution = replace(
-            execution, data=apply_patch(execution.data, self._history_of_entry(execution)), due_at=now + DISPATCH_GRACE
+        execution = execution.changed(
+            data=apply_patch(execution.data, self._history_of_entry(execution)), due_at=now + DISPATCH_GRACE
         )
         self.store.start(execution, replace=standing is not None)
         self._dispatch(execution)
@@ -269,7 +269,7 @@ class Engine(Generic[JobT]):
                 raise
             if signalled.dispatch:
                 self._dispatch(signalled.execution)
-            return replace(signalled.execution, data=apply_patch(execution.data, signalled.patch))
+            return signalled.execution.changed(data=apply_patch(execution.data, signalled.patch))
         raise StoreUnavailableError(f"{event} of {execution_id!r} met {CANCEL_TRIES} other writes in a row; try again")
 
     def resume(self, execution_id: str) -> Execution:
@@ -336,14 +336,14 @@ class Engine(Generic[JobT]):
             spent = (self.clock.now() - begun_at).total_seconds()
         now = self.clock.now()
         concluded = self._concluded(state, execution, outcome, now)
-        saved = replace(concluded.execution, last_turn=owner)
+        saved = concluded.execution.changed(last_turn=owner)
         try:
             self.store.save(saved, owner=owner, patch=concluded.patch)
         except PatchError as error:
             # A patch that no store can write is the step's fault and would be again: fail, and keep what is stored.
             outcome = _internal(f"the answer of step {state.name!r} cannot be stored: {error}")
             concluded = self._failed(execution, outcome, now)
-            saved = replace(concluded.execution, last_turn=owner)
+            saved = concluded.execution.changed(last_turn=owner)
             self.store.save(saved, owner=owner, patch=concluded.patch)
         # Save before dispatch.  If we die between the two, the sweeper finds the saved execution and dispatches it;
         # the other order could run the next state on data that was never stored.
@@ -444,7 +444,7 @@ class Engine(Generic[JobT]):
     def _advanced(self, execution: Execution, outcome: Advance, now: datetime) -> _Conclusion:
         target = self.machine.fire(outcome.event, execution.state)
         left = self._left_history(execution, "completed", now)
-        after = replace(_saved(execution, now), turns=execution.turns + 1, chain=execution.chain + 1, last_error=None)
+        after = _saved(execution, now).changed(turns=execution.turns + 1, chain=execution.chain + 1, last_error=None)
         after = self._entered(after, target, now, patch=outcome.patch)
         after, dispatch = self._scheduled(after, now)
         patch = {**outcome.patch, **left, **self._history_of_entry(after)}
@@ -452,8 +452,7 @@ class Engine(Generic[JobT]):
 
     def _waiting(self, execution: Execution, outcome: Wait, now: datetime) -> _Conclusion:
         delay = max(outcome.delay, timedelta(0))
-        after = replace(
-            _saved(execution, now),
+        after = _saved(execution, now).changed(
             attempt=0,
             turns=execution.turns + (0 if outcome.is_free else 1),
             waiting_for=outcome.waiting_for,
@@ -462,22 +461,20 @@ class Engine(Generic[JobT]):
         if outcome.is_free:
             left = max(0.0, FREE_WAIT_LIMIT.total_seconds() - execution.freely_waited_seconds)
             moved = min(delay.total_seconds(), left)
-            after = replace(
-                after,
+            after = after.changed(
                 freely_waited_seconds=execution.freely_waited_seconds + moved,
                 deadline_at=after.deadline_at and after.deadline_at + timedelta(seconds=moved),
             )
         dispatch = False
         if delay:
-            after = replace(after, chain=0, due_at=now + delay)
+            after = after.changed(chain=0, due_at=now + delay)
         else:
-            after, dispatch = self._scheduled(replace(after, chain=execution.chain + 1), now)
+            after, dispatch = self._scheduled(after.changed(chain=execution.chain + 1), now)
         return _Conclusion(after, outcome.patch, dispatch, "waiting", outcome.waiting_for or "")
 
     def _retrying(self, execution: Execution, outcome: _Retry, now: datetime) -> _Conclusion:
         error = self._completed(outcome.failure, execution, now)
-        after = replace(
-            _saved(execution, now),
+        after = _saved(execution, now).changed(
             turns=execution.turns + 1,
             chain=0,
             due_at=now + outcome.delay,
@@ -489,8 +486,7 @@ class Engine(Generic[JobT]):
 
     def _failed(self, execution: Execution, outcome: Fail, now: datetime) -> _Conclusion:
         failure = self._completed(outcome.failure, execution, now)
-        after = replace(
-            _saved(execution, now),
+        after = _saved(execution, now).changed(
             turns=execution.turns + 1,
             chain=execution.chain + 1,
             failure=failure,
@@ -504,15 +500,15 @@ class Engine(Generic[JobT]):
 
     def _signalled(self, execution: Execution, event: str, target: str, signal_id: str, patch: Patch) -> _Conclusion:
         now = self.clock.now()
-        after = replace(_saved(execution, now), last_signal=signal_id, chain=0, last_error=None)
+        after = _saved(execution, now).changed(last_signal=signal_id, chain=0, last_error=None)
         history: Patch
         if target == self.machine.failed:
             failure = self._completed(Failure(event.upper(), f"{event} while {execution.state}"), execution, now)
-            after = replace(after, failure=failure, failed_in=execution.state)
+            after = after.changed(failure=failure, failed_in=execution.state)
             after = self._entered(after, target, now)
             history = self._left_history(execution, event, now, error=failure)
         elif self._leads_back(event):
-            after = replace(after, failure=None, failed_in=None, turns=0, retries=execution.retries + 1)
+            after = after.changed(failure=None, failed_in=None, turns=0, retries=execution.retries + 1)
             after = self._entered(after, target, now, patch=patch)
             history = self._history(
                 target,
@@ -538,8 +534,7 @@ class Engine(Generic[JobT]):
             if not isinstance(deadline, timedelta):
                 deadline = deadline(self.machine.load(apply_patch(execution.data, patch or {})))
             deadline_at = now + deadline
-        return replace(
-            execution,
+        return execution.changed(
             state=target,
             status=self.machine.status(target),
             graph=self.machine.graph,
@@ -554,14 +549,14 @@ class Engine(Generic[JobT]):
         """The execution with the time at which somebody should look at it again, and whether to ask for a turn now."""
         state = self.machine.state(execution.state)
         if isinstance(state, Resting) or (isinstance(state, Terminal) and self._after_work is None):
-            return replace(execution, due_at=None, chain=0), False
+            return execution.changed(due_at=None, chain=0), False
         if isinstance(state, Terminal):
             notice = Notice(f"{execution.execution_id}:{execution.version}", execution.status, now)
             unsent = execution.after_work.notices if execution.after_work else ()
-            execution = replace(execution, after_work=AfterWork(since=now, notices=(*unsent, notice)))
+            execution = execution.changed(after_work=AfterWork(since=now, notices=(*unsent, notice)))
         if execution.chain >= CHAIN_LIMIT:
-            return replace(execution, chain=0, due_at=now + CHAIN_PAUSE), False
-        return replace(execution, due_at=now + DISPATCH_GRACE), True
+            return execution.changed(chain=0, due_at=now + CHAIN_PAUSE), False
+        return execution.changed(due_at=now + DISPATCH_GRACE), True
 
     def _completed(self, failure: Failure, execution: Execution, now: datetime) -> Failure:
         return replace(failure, state=execution.state, attempt=execution.attempt, occurred_at=now)
@@ -573,13 +568,13 @@ class Engine(Generic[JobT]):
         every = PARKED_EVERY if now - parked_at < PARKED_DAILY_AFTER else timedelta(days=1)
         reason = f"machine {self.machine.name!r} ({self.machine.graph}) knows no state {execution.state!r}"
         log.error("parked %s: %s; deploy a version that does", execution.execution_id, reason)
-        saved = replace(_saved(execution, now), parked_at=parked_at, attempt=0, chain=0, due_at=now + every)
-        saved = replace(saved, last_turn=owner)
+        saved = _saved(execution, now).changed(parked_at=parked_at, attempt=0, chain=0, due_at=now + every)
+        saved = saved.changed(last_turn=owner)
         self.store.save(saved, owner=owner, patch={})
         return TurnResult("parked", event, saved, execution.state, execution.attempt, reason)
 
     def _rest(self, execution: Execution, event: Event, owner: str, now: datetime) -> TurnResult:
-        saved = replace(_saved(execution, now), attempt=0, chain=0, due_at=None, last_turn=owner)
+        saved = _saved(execution, now).changed(attempt=0, chain=0, due_at=None, last_turn=owner)
         self.store.save(saved, owner=owner, patch={})
         return TurnResult("rested", event, saved, execution.state)
 
@@ -598,7 +593,7 @@ class Engine(Generic[JobT]):
             else:
                 log.warning("%s: %s; try %d", execution.execution_id, reason, work.tries + 1)
                 due_at, left = now + delay, replace(work, tries=work.tries + 1)
-        saved = replace(_saved(execution, now), attempt=0, chain=0, due_at=due_at, after_work=left, last_turn=owner)
+        saved = _saved(execution, now).changed(attempt=0, chain=0, due_at=due_at, after_work=left, last_turn=owner)
         self.store.save(saved, owner=owner, patch={})
         return TurnResult("waiting" if left else "finished", event, saved, execution.state, work.tries + 1, reason)
 
@@ -722,8 +717,7 @@ class _RunningTurn:
 
 def _saved(execution: Execution, now: datetime) -> Execution:
     """What every save does: version and revision grow, the lease and its counts are gone."""
-    return replace(
-        execution,
+    return execution.changed(
         version=execution.version + 1,
         revision=execution.revision + 1,
         lease=None,
@@ -738,7 +732,7 @@ def _unparked(execution: Execution, now: datetime) -> Execution:
     """A parked execution whose state is known again: the time it stood parked moves its deadline."""
     if execution.parked_at is None or execution.deadline_at is None:
         return execution
-    return replace(execution, deadline_at=execution.deadline_at + (now - execution.parked_at), parked_at=None)
+    return execution.changed(deadline_at=execution.deadline_at + (now - execution.parked_at), parked_at=None)
 
 
 def _carried_over(standing: Execution | None) -> AfterWork | None:

@@ -6,10 +6,10 @@ what stood there.  The parent of every path must exist: stores set leaves, they 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from statemachine.errors import PatchError
 
@@ -132,7 +132,39 @@ class AfterWork:
     notices: tuple[Notice, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+class Changes(TypedDict, total=False):
+    """What of an execution may change from one moment to the next, for `Execution.changed`: all but whose it is."""
+
+    graph: str
+    state: str
+    status: str
+    updated_at: datetime
+    entered_at: datetime
+    version: int
+    revision: int
+    attempt: int
+    unsaved_turns: int
+    turns: int
+    chain: int
+    retries: int
+    max_turn_seconds: float
+    lease: Lease | None
+    last_turn: str
+    last_signal: str
+    deadline_at: datetime | None
+    due_at: datetime | None
+    freely_waited_seconds: float
+    waiting_for: str | None
+    parked_at: datetime | None
+    last_error: Failure | None
+    failure: Failure | None
+    failed_in: str | None
+    after_work: AfterWork | None
+    data: Mapping[str, JsonValue]
+
+
+# No slots here: `changed` copies the instance's dictionary in one go.
+@dataclass(frozen=True)
 class Execution:
     """One run of a machine.
 
@@ -196,9 +228,20 @@ class Execution:
         """How many turns in a row were leased and never came back, the running one not counted."""
         return max(0, self.unsaved_turns - 1) if self.lease else self.unsaved_turns
 
-    def with_data(self, data: Mapping[str, JsonValue]) -> "Execution":
-        """The same execution with other data."""
-        return replace(self, data=data)
+    def changed(self, **changes: Unpack[Changes]) -> "Execution":
+        """The same execution with `changes`, as `dataclasses.replace` would make it.
+
+        A turn makes seven: `replace` took 70 of its 95 µs, this takes 15.  (CPython 3.11, 2026-11-22; the whole turn:
+        `python -m benchmarks engine`)
+        """
+        if not _CHANGEABLE.issuperset(changes):
+            raise TypeError(f"an execution cannot change its {', '.join(sorted(changes.keys() - _CHANGEABLE))}")
+        changed = object.__new__(Execution)
+        changed.__dict__.update(self.__dict__, **changes)
+        return changed
+
+
+_CHANGEABLE = frozenset(Changes.__annotations__)
 
 
 def header_as_json(execution: Execution) -> dict[str, JsonValue]:

@@ -173,6 +173,9 @@ class Machine(Generic[JobT]):
         self.graph = self._hash()
         self._known = {(t.event, source) for t in self.transitions for source in t.sources}
         self._events = self._build()
+        # Answers of `transitions`, each asked for once (18 µs, a third of a turn): it depends on nothing else.  Only
+        # answers are kept, and they name declared states, so there are never more than edges times failing states.
+        self._fired: dict[tuple[str, str, str | None], str] = {}
 
     def state(self, name: str) -> Working[JobT] | Resting | Terminal | None:
         """The declaration of a state, or None when this machine does not know it."""
@@ -196,10 +199,13 @@ class Machine(Generic[JobT]):
         Raises:
             EventNotAllowedError: it leads nowhere.
         """
-        model = _Model(state, failed_in)
-        if (event, state) not in self._known or not self._events[event].trigger(model):
-            raise EventNotAllowedError(event, state, allowed=self.events(state))
-        return model.state
+        target = self._fired.get((event, state, failed_in))
+        if target is None:
+            model = _Model(state, failed_in)
+            if (event, state) not in self._known or not self._events[event].trigger(model):
+                raise EventNotAllowedError(event, state, allowed=self.events(state))
+            target = self._fired[event, state, failed_in] = model.state
+        return target
 
     def _build(self) -> Mapping[str, Any]:
         # auto_transitions would declare a `to_<state>` event for every state: 6 times slower to build, and no machine

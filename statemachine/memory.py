@@ -6,7 +6,6 @@
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from statemachine.dispatcher import Event
@@ -71,7 +70,7 @@ class MemoryStore:
         with self._lock:
             standing = self._standing(execution_id)
             check_owner(standing, owner)
-            self._executions[execution_id] = replace(standing, lease=Lease(owner, expires_at), due_at=expires_at)
+            self._executions[execution_id] = standing.changed(lease=Lease(owner, expires_at), due_at=expires_at)
 
     def checkpoint(self, execution_id: str, *, owner: str, patch: Patch) -> None:
         """Write `patch` under the lease."""
@@ -140,8 +139,7 @@ class MemoryStore:
 
     def _keep(self, execution: Execution, tree: dict[str, JsonValue], *, revision: int | None = None) -> None:
         self._trees[execution.execution_id] = tree
-        self._executions[execution.execution_id] = replace(
-            execution,
+        self._executions[execution.execution_id] = execution.changed(
             data=Snapshot(tree, read=stored_copy),
             revision=execution.revision if revision is None else revision,
         )

@@ -12,7 +12,6 @@ import sqlite3
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Self
@@ -191,7 +190,7 @@ class SqliteStore:
         with self._transaction() as connection:
             standing = self._standing(connection, execution_id)
             check_owner(standing, owner)
-            self._update(connection, replace(standing, lease=Lease(owner, expires_at), due_at=expires_at))
+            self._update(connection, standing.changed(lease=Lease(owner, expires_at), due_at=expires_at))
 
     def checkpoint(self, execution_id: str, *, owner: str, patch: Patch) -> None:
         """Write `patch` under the lease."""
@@ -438,7 +437,7 @@ class SqliteStore:
 
     def _with_data(self, connection: sqlite3.Connection, execution: Execution) -> Execution:
         texts = dict(connection.execute(SELECT_DATA, (execution.execution_id,)).fetchall())
-        return execution.with_data(Snapshot(texts, read=self._read))
+        return execution.changed(data=Snapshot(texts, read=self._read))
 
     def _read(self, text: str | None) -> JsonValue:
         if text is None:

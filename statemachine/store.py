@@ -10,7 +10,7 @@ store whose database decides says the same as conditions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -152,8 +152,7 @@ def leased(
         raise VersionConflictError(standing.execution_id, expected=version, stored=standing.version)
     check_unleased(standing, now)
     expires_at = now + min(timedelta(seconds=standing.max_turn_seconds), at_most) + margin
-    return replace(
-        standing,
+    return standing.changed(
         lease=Lease(owner, expires_at),
         due_at=expires_at,
         attempt=standing.attempt + 1,
@@ -228,4 +227,4 @@ def revived(standing: Execution, *, now: datetime) -> Execution:
         LeaseHeldError: a lease stands that has not expired.
     """
     check_unleased(standing, now)
-    return replace(standing, lease=None, attempt=0, unsaved_turns=0, due_at=now)
+    return standing.changed(lease=None, attempt=0, unsaved_turns=0, due_at=now)
