@@ -2,7 +2,7 @@ import itertools
 import math
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from statemachine.errors import PermanentError
@@ -11,8 +11,6 @@ from worker.job import BeatSlot, Word
 
 FRAME = 1 / 24
 
-# The same examples every time, and no race against the clock of a busy machine.
-steadily = settings(deadline=None, derandomize=True)
 
 durations = st.floats(min_value=0.05, max_value=600, allow_nan=False)
 longest = st.sampled_from([4.0, 5.0, 6.0, 8.0])
@@ -40,7 +38,6 @@ def cut(words: tuple[Word, ...], duration: float, *, longest_seconds: float = 8.
     return cut_beats(words, duration, longest_seconds=longest_seconds, max_scenes=1000)
 
 
-@steadily
 @given(gaps=spoken, duration=durations, longest_seconds=longest)
 def test_beats_cover_the_recording_without_gap_or_overlap(
     gaps: list[tuple[float, float, str]], duration: float, longest_seconds: float
@@ -53,7 +50,6 @@ def test_beats_cover_the_recording_without_gap_or_overlap(
     assert [beat.scene_index for beat in beats] == list(range(len(beats)))
 
 
-@steadily
 @given(gaps=spoken, duration=durations, longest_seconds=longest)
 def test_every_beat_keeps_the_limits(
     gaps: list[tuple[float, float, str]], duration: float, longest_seconds: float
@@ -67,7 +63,6 @@ def test_every_beat_keeps_the_limits(
     assert min(lengths) >= shortest - 1e-6
 
 
-@steadily
 @given(gaps=spoken, duration=durations)
 def test_every_boundary_but_the_last_lies_on_a_frame(gaps: list[tuple[float, float, str]], duration: float) -> None:
     beats = cut(words_from(gaps), duration)
@@ -75,7 +70,6 @@ def test_every_boundary_but_the_last_lies_on_a_frame(gaps: list[tuple[float, flo
     assert all(math.isclose(beat.start_seconds * 24, round(beat.start_seconds * 24), abs_tol=1e-6) for beat in beats)
 
 
-@steadily
 @given(gaps=spoken, duration=durations, longest_seconds=longest)
 def test_the_number_of_beats_follows_from_the_duration_alone(
     gaps: list[tuple[float, float, str]], duration: float, longest_seconds: float
@@ -86,7 +80,6 @@ def test_the_number_of_beats_follows_from_the_duration_alone(
     assert len(with_words) == len(without)
 
 
-@steadily
 @given(gaps=spoken, duration=durations)
 def test_the_same_words_are_cut_the_same_way_in_whatever_order_they_come(
     gaps: list[tuple[float, float, str]], duration: float
@@ -96,7 +89,6 @@ def test_the_same_words_are_cut_the_same_way_in_whatever_order_they_come(
     assert cut(words, duration) == cut(words[::-1], duration)
 
 
-@steadily
 @given(gaps=spoken, duration=durations)
 def test_no_word_is_lost_and_none_is_told_twice(gaps: list[tuple[float, float, str]], duration: float) -> None:
     words = words_from(gaps)
@@ -107,7 +99,6 @@ def test_no_word_is_lost_and_none_is_told_twice(gaps: list[tuple[float, float, s
     assert told == [word.text for word in words]
 
 
-@steadily
 @given(duration=st.floats(min_value=0.05, max_value=2.5))
 def test_a_recording_shorter_than_a_beat_is_one_beat(duration: float) -> None:
     assert len(cut((), duration)) == 1
