@@ -11,7 +11,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from worker.ports import AudioFacts, Caption, SceneClip, VideoFacts, VideoFormat
+from worker.job import Caption
+from worker.ports import AudioFacts, SceneClip, VideoFacts, VideoFormat
 
 
 class PyAvAssembler:

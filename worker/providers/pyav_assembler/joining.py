@@ -25,8 +25,9 @@ from av.subtitles.stream import SubtitleStream
 from av.video.stream import VideoStream
 
 from statemachine.errors import PermanentError
+from worker.job import Caption
 from worker.models import FRAMES_PER_SECOND
-from worker.ports import Caption, SceneClip, VideoFacts
+from worker.ports import SceneClip, VideoFacts
 from worker.providers.pyav_assembler.h264 import DecoderConfiguration, read_configuration
 from worker.providers.pyav_assembler.opening import clip_broken, open_clip, picture_of
 from worker.providers.pyav_assembler.whole_files import whole_file
