@@ -19,6 +19,7 @@ help: ## List the targets
 
 .PHONY: setup
 setup: $(SET_UP) ## Make .venv (PYTHON=python3.13 chooses the interpreter)
+	@echo "ready: $$($(PY) --version) in .venv"
 
 # A chosen interpreter has to be compared with the one in .venv; otherwise the stamp says whether anything is to be done.
 $(SET_UP): requirements/project.txt requirements/uv.txt scripts/set_up.sh $(if $(PYTHON),always)
