@@ -29,8 +29,8 @@ def pipeline(
     planner: ScenePlanner,
     parts: RenderPorts,
     longest_recording: timedelta,
-    transcribing_turn: timedelta = timedelta(minutes=3),
-    rendering_turn: timedelta = timedelta(minutes=2),
+    transcribing_turn: timedelta,
+    rendering_turn: timedelta,
 ) -> Machine[Job]:
     """From a recording to a video.  `…_turn`: how long one turn takes with the parts that were chosen."""
     return Machine(

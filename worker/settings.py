@@ -4,7 +4,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -14,18 +14,43 @@ def default_home() -> Path:
 
 
 class Settings(BaseSettings):
-    """The worker's settings.  Each part is chosen on its own, so a real planner can feed the local renderer."""
+    """The worker's settings.  Each part is chosen on its own, so a real planner can feed the local renderer.
+
+    Attributes:
+        home: where one machine keeps jobs, media and working files.
+        media: where one machine keeps objects; the function keeps them in the bucket.
+        bucket: of the platform.
+        table_name, partition_key, sort_key, due_index, due_shards: of the platform's table; an empty `sort_key` or
+            `due_index` means that there is none.
+        function_name: of the function that invokes itself.
+    """
 
     model_config = SettingsConfigDict(env_prefix="AI_VIDEO_", frozen=True, extra="ignore")
 
     home: Path = Field(default_factory=default_home)
+    media: Literal["directory", "s3"] = "directory"
     transcriber: Literal["sphinx"] = "sphinx"
     planner: Literal["rules"] = "rules"
     renderer: Literal["storyboard"] = "storyboard"
+
     longest_recording_seconds: float = Field(default=600, gt=0)
     drawing_processes: int = Field(default=2, ge=1)
+
+    bucket: str = ""
+    table_name: str = "video_metadata"
+    partition_key: str = "video_id"
+    sort_key: str = ""
+    due_index: str = "ai_due"
+    due_shards: int = Field(default=4, ge=1)
+    function_name: str = ""
 
     @property
     def longest_recording(self) -> timedelta:
         """The longest recording that is accepted."""
         return timedelta(seconds=self.longest_recording_seconds)
+
+    @model_validator(mode="after")
+    def _names_what_its_parts_need(self) -> "Settings":
+        if self.media == "s3" and not self.bucket:
+            raise ValueError("AI_VIDEO_MEDIA=s3 needs AI_VIDEO_BUCKET, the platform's bucket")
+        return self

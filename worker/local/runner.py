@@ -11,7 +11,7 @@ from pathlib import Path
 
 from statemachine import Event, Execution, PermanentError
 from statemachine.errors import LeaseHeldError
-from worker.bootstrap import LocalWorker
+from worker.local.worker import LocalWorker
 from worker.job import Options, Recording, new_job_data
 
 # How often an idle runner looks at the job, so that whoever watches sees time pass.

@@ -1,0 +1,132 @@
+"""LocalWorker: the worker in one process that takes its own turns, with parts that need no account."""
+
+import shutil
+import time
+import uuid
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+
+from statemachine import Clock, Engine, PermanentError, Renewal
+from statemachine.memory import MemoryDispatcher
+from statemachine.sqlite import SqliteStore
+from worker.bootstrap import Worker
+from worker.job import Job
+from worker.pipeline import LONGEST_TURN
+from worker.ports import ClipRenderer, MediaStore, Transcriber
+from worker.processes import WorkerPool
+from worker.providers.directory_media_store import DirectoryMediaStore
+from worker.settings import Settings
+
+# A folder that a killed process left behind is nobody's after this.
+STALE_AFTER = timedelta(days=1)
+
+
+class LocalWorker(Worker):
+    """The worker on one machine: everything is kept below `settings.home`, and leases are short and renewed."""
+
+    # Recognising and drawing happen within a turn here.
+    transcribing_turn = LONGEST_TURN
+    rendering_turn = LONGEST_TURN
+
+    @cached_property
+    def dispatcher(self) -> MemoryDispatcher:
+        """The turns that this process has asked of itself."""
+        return MemoryDispatcher()
+
+    @cached_property
+    def store(self) -> SqliteStore:
+        """The file of jobs.
+
+        Raises:
+            PermanentError: code HOME_UNUSABLE.
+            StoreError: the file is damaged, foreign, or cannot be opened.
+        """
+        store = SqliteStore(self._folder(".") / "jobs.sqlite3")
+        self._closing.callback(store.close)
+        return store
+
+    @cached_property
+    def media(self) -> MediaStore:
+        """A folder of objects, or the platform's bucket."""
+        if self.settings.media == "s3":
+            return super().media
+        return DirectoryMediaStore(self._folder("media"))
+
+    @cached_property
+    def transcriber(self) -> Transcriber:
+        """The offline recogniser, or a vendor."""
+        if self.settings.transcriber == "sphinx":
+            from worker.providers.sphinx_transcriber import SphinxTranscriber
+
+            return SphinxTranscriber(media=self.media, pool=self.pool)
+        return super().transcriber
+
+    @cached_property
+    def renderer(self) -> ClipRenderer:
+        """The storyboard, or a vendor."""
+        if self.settings.renderer == "storyboard":
+            from worker.providers.storyboard import StoryboardRenderer
+
+            return StoryboardRenderer(self._folder("renders"), media=self.media, pool=self.pool)
+        return super().renderer
+
+    @cached_property
+    def engine(self) -> Engine[Job]:
+        """Runs the pipeline; a killed process leaves its job free within the lease of 10 s."""
+        return Engine(
+            self.machine,
+            store=self.store,
+            dispatcher=self.dispatcher,
+            clock=self.clock,
+            renewal=Renewal(on_overrun=self.pool.kill),
+        )
+
+    @cached_property
+    def pool(self) -> WorkerPool:
+        """The child processes that recognise and draw."""
+        pool = WorkerPool(processes=self.settings.drawing_processes)
+        self._closing.callback(pool.kill)
+        return pool
+
+    @cached_property
+    def work_folder(self) -> Path:
+        """Beside the media, so that a finished file is moved there and not copied."""
+        folder = self._folder("tmp")
+        _remove_stale(folder)
+        return folder
+
+    def _folder(self, name: str) -> Path:
+        folder = (self.settings.home.expanduser() / name).absolute()
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            probe = folder / f".writable-{uuid.uuid4().hex[:8]}"
+            probe.touch()
+            probe.unlink()
+        except OSError as error:
+            raise PermanentError(
+                "HOME_UNUSABLE",
+                f"cannot write to {folder} ({error.strerror}); choose another folder with --home or AI_VIDEO_HOME",
+                user_action="choose_other_home",
+            ) from error
+        return folder
+
+
+def build_local(settings: Settings, *, clock: Clock | None = None) -> LocalWorker:
+    """The worker on this machine, its file of jobs opened.
+
+    Raises:
+        PermanentError: code HOME_UNUSABLE, the folder cannot be made or written.
+        StoreError: the file of jobs is damaged, foreign, or cannot be opened.
+    """
+    worker = LocalWorker(settings, clock=clock)
+    worker.store  # noqa: B018  a damaged file or an unusable home is told now, not in mid-job
+    return worker
+
+
+def _remove_stale(folder: Path) -> None:
+    """Working folders of processes that were killed; a live one is younger than its turn."""
+    limit = time.time() - STALE_AFTER.total_seconds()
+    for left in folder.iterdir():
+        if left.stat().st_mtime < limit:
+            shutil.rmtree(left, ignore_errors=True)
