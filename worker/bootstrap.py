@@ -79,7 +79,7 @@ class Worker:
         """How the next turn is asked for: the function invokes itself."""
         from statemachine.aws.lambda_dispatcher import LambdaDispatcher, lambda_client
 
-        return LambdaDispatcher(lambda_client(), self.settings.function_name)
+        return LambdaDispatcher(lambda_client(), function_name=self.settings.function_name)
 
     # --- who does the work -----------------------------------------------------------------------------------------
 

@@ -1,0 +1,75 @@
+"""The one Lambda entry point: tells apart who calls, and hands over to that event's handler.
+
+- a self-invocation, `{"execution_id": …, "version": …}`: one turn;
+- the schedule, an EventBridge "Scheduled Event": a sweep;
+- API Gateway, REST or HTTP API: not served by this version, answered 501;
+- anything else is logged and refused: an answer, not an exception, which Lambda would repeat for hours.
+"""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from functools import cache
+from typing import Any, Protocol
+
+from statemachine.aws.lambda_dispatcher import event_from_payload
+from statemachine.errors import StoreError
+from worker import telemetry
+from worker.bootstrap import Worker
+from worker.handlers.step import take_turn
+from worker.handlers.sweep import sweep
+from worker.settings import Settings
+
+
+class LambdaContext(Protocol):
+    """What this function uses of Lambda's context object."""
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Until Lambda ends the invocation."""
+
+
+@cache
+def worker() -> Worker:
+    """The worker of this execution environment, built at the first event."""
+    return Worker(Settings())
+
+
+def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+    """Answer one event."""
+    time_left = timedelta(milliseconds=context.get_remaining_time_in_millis())
+    try:
+        return _answer(event, time_left)
+    except StoreError as error:
+        # The table is throttled or out of reach.  What was leased is due at its lease's end, and the sweep comes; an
+        # exception here would only be one more alarm for the same fact.
+        telemetry.logger().error("store", extra={"error": str(error)})
+        telemetry.metrics().add_metric("StoreErrors", "Count", 1)
+        return {"error": "store unavailable"}
+    finally:
+        telemetry.flush()
+
+
+def _answer(event: Mapping[str, Any], time_left: timedelta) -> dict[str, Any]:
+    if (turn := event_from_payload(event)) is not None:
+        return dict(take_turn(turn, engine=worker().engine, time_left=time_left))
+    if is_schedule(event):
+        return dict(sweep(sweeper=worker().sweeper, time_left=time_left, has_index=bool(worker().settings.due_index)))
+    if is_api_request(event):
+        return {"statusCode": 501, "headers": {"Content-Type": "application/problem+json"}, "body": _NOT_SERVED}
+    # Names only: an unknown event may hold anything.
+    telemetry.logger().error("unknown event", extra={"keys": sorted(str(key) for key in event)[:20]})
+    telemetry.metrics().add_metric("UnknownEvents", "Count", 1)
+    return {"error": "unknown event"}
+
+
+_NOT_SERVED = '{"title": "Not implemented", "status": 501, "detail": "this deployment serves no HTTP routes"}'
+
+
+def is_schedule(event: Mapping[str, Any]) -> bool:
+    """Whether EventBridge's schedule calls."""
+    return event.get("detail-type") == "Scheduled Event" and event.get("source") in ("aws.scheduler", "aws.events")
+
+
+def is_api_request(event: Mapping[str, Any]) -> bool:
+    """Whether API Gateway calls: a REST API (payload 1.0) or an HTTP API (payload 2.0)."""
+    context = event.get("requestContext")
+    return isinstance(context, Mapping) and ("httpMethod" in event or "http" in context)
