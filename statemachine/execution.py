@@ -59,7 +59,7 @@ class Snapshot(Mapping[str, JsonValue]):
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """The right to run one turn: who holds it (a fresh uuid4 for every turn) and until when."""
+    """The right to run one turn: who holds it (a fresh id for every turn) and until when."""
 
     owner: str
     expires_at: datetime

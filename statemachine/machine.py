@@ -24,8 +24,7 @@ The only module that uses `transitions`: it decides which event leads where.  On
 serves every execution; adding a model for each would leak 6 KB apiece (measured on transitions 0.9.3, 2026-11).
 """
 
-import hashlib
-import json
+import binascii
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -236,14 +235,15 @@ class Machine(Generic[JobT]):
         ]
 
     def _hash(self) -> str:
-        graph = {
-            "name": self.name,
-            "initial": self.initial,
-            "states": {name: type(state).__name__ for name, state in self.states.items()},
-            "transitions": sorted((t.event, source, t.target) for t in self.transitions for source in t.sources),
-            "signals": sorted(self.signals),
-        }
-        return hashlib.sha256(json.dumps(graph, sort_keys=True).encode()).hexdigest()[:12]
+        graph = (
+            self.name,
+            self.initial,
+            sorted((name, type(state).__name__) for name, state in self.states.items()),
+            sorted((t.event, source, t.target) for t in self.transitions for source in t.sources),
+            sorted(self.signals),
+        )
+        # A checksum is enough to tell versions of one machine apart, and costs nothing to import; hashlib takes 3 ms.
+        return f"{binascii.crc32(repr(graph).encode()):08x}"
 
     # --- lint: every fault is found, not only the first ---------------------------------------------------------
 
