@@ -214,6 +214,7 @@ class Job(StoredModel):
     video_id: str
     run_id: str
     prefix: str  # of every object of this run: `ai-video/{video_id}/{run_id}/`
+    owner_id: str = ""  # whose job it is; empty on one machine
     recording: Recording
     options: Options = Options()
     audio_transcription: TranscriptionState = TranscriptionState()
@@ -252,13 +253,14 @@ def scene_key(index: int) -> str:
 
 
 def new_job_data(
-    *, video_id: str, run_id: str, prefix: str, recording: Recording, options: Options
+    *, video_id: str, run_id: str, prefix: str, recording: Recording, options: Options, owner_id: str = ""
 ) -> dict[str, JsonValue]:
     """The data of a job that begins: every parent stands, so that later patches set leaves."""
     return {
         "video_id": video_id,
         "run_id": run_id,
         "prefix": prefix,
+        "owner_id": owner_id,
         "recording": recording.model_dump(mode="json", exclude_none=True),
         "options": options.model_dump(mode="json", exclude_none=True),
         "audio_transcription": {},
