@@ -4,6 +4,19 @@ Public, and documented with examples in `docs/testing.md`.  Everything here driv
 """
 
 from statemachine.testing.clock import FrozenClock, VirtualClock
+from statemachine.testing.explorer import Exploration, Explorer, Finding, Run
+from statemachine.testing.simulation import Effects, Scenario
 from statemachine.testing.stepper import Stepper, StuckError
 
-__all__ = ["FrozenClock", "Stepper", "StuckError", "VirtualClock"]
+__all__ = [
+    "Effects",
+    "Exploration",
+    "Explorer",
+    "Finding",
+    "FrozenClock",
+    "Run",
+    "Scenario",
+    "Stepper",
+    "StuckError",
+    "VirtualClock",
+]
