@@ -29,6 +29,18 @@ $(SET_UP): requirements/project.txt requirements/uv.txt scripts/set_up.sh $(if $
 .PHONY: always
 always:
 
+# A DynamoDB for tests and measurements.  It exists for Linux on x64 only and comes by npm; where it cannot be had, what
+# needs it is skipped and says so (which .ci/run does not forgive).
+DYNOXIDE := requirements/dynoxide/node_modules/.package-lock.json
+DYNOXIDE_IF_POSSIBLE := $(if $(filter Linux-x86_64,$(shell uname -s)-$(shell uname -m)),$(if $(shell command -v npm 2>/dev/null),$(DYNOXIDE)))
+
+.PHONY: dynoxide
+dynoxide: $(DYNOXIDE) ## Install dynoxide, a DynamoDB for tests (Linux on x64, npm)
+
+$(DYNOXIDE): requirements/dynoxide/package.json requirements/dynoxide/package-lock.json
+	npm ci --prefix requirements/dynoxide --no-audit --no-fund
+	@touch $@
+
 # ---- the main job
 
 .PHONY: demo
@@ -44,7 +56,7 @@ demo-story: $(SET_UP) ## Turn the lighthouse story into out/demo-story.mp4
 # ---- the gates
 
 .PHONY: test
-test: $(SET_UP) ## Run every test in parallel, with branch coverage (PYTEST_FLAGS=... adds to it)
+test: $(SET_UP) $(DYNOXIDE_IF_POSSIBLE) ## Run every test in parallel, with branch coverage (PYTEST_FLAGS=... adds to it)
 	$(PY) -m pytest -n auto --dist loadfile --cov --cov-report=term $(PYTEST_FLAGS)
 
 .PHONY: check
@@ -110,5 +122,5 @@ bench: $(SET_UP) ## Measure (NAMES='engine assemble' chooses): one JSON object a
 
 .PHONY: clean
 clean: ## Remove everything that make made, .venv included
-	rm -rf .venv build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv requirements/dynoxide/node_modules build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
