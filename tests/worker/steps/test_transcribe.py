@@ -1,0 +1,114 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from statemachine import Advance, PermanentError, Wait
+from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTranscriber, FakeTurn, job_data, spoken
+from worker.job import Segment, Transcript
+from worker.steps.transcribe import POLL_EVERY, TEXT_LIMIT, transcribe
+
+SPOKEN = spoken("the old lighthouse stood alone on the edge of the sea", seconds=20.0)
+
+
+class Bench:
+    """The state, run by hand on one job."""
+
+    def __init__(self, transcriber: FakeTranscriber, assembler: FakeAssembler | None = None) -> None:
+        self.turn = FakeTurn(job_data())
+        self.media = FakeMediaStore()
+        self.media.write(b"a recording", "uploads/story.mp3")
+        self.transcriber = transcriber
+        self.assembler = assembler or FakeAssembler()
+
+    def step(self) -> Advance | Wait:
+        outcome = transcribe(
+            self.turn.job,
+            turn=self.turn,
+            transcriber=self.transcriber,
+            assembler=self.assembler,
+            media=self.media,
+            longest=timedelta(minutes=10),
+        )
+        assert isinstance(outcome, Advance | Wait)
+        self.turn.apply(outcome.patch)
+        return outcome
+
+
+def test_words_are_kept_as_an_object_and_the_record_keeps_what_people_read() -> None:
+    bench = Bench(FakeTranscriber(SPOKEN))
+
+    outcome = bench.step()
+
+    found = bench.turn.job.audio_transcription
+    assert isinstance(outcome, Advance)
+    assert outcome.event == "transcribed"
+    assert found.full_json_s3_key is not None
+    assert Transcript.model_validate_json(bench.media.objects[found.full_json_s3_key]) == SPOKEN
+    assert (found.language, found.mode, found.word_count) == ("en-US", "speech", 11)
+
+
+def test_a_running_transcription_is_waited_for_and_started_once() -> None:
+    bench = Bench(FakeTranscriber(SPOKEN, polls=3))
+
+    outcomes = [bench.step() for _ in range(4)]
+
+    assert [type(outcome) for outcome in outcomes] == [Wait, Wait, Wait, Advance]
+    assert isinstance(outcomes[0], Wait)
+    assert outcomes[0].delay == POLL_EVERY
+    assert bench.transcriber.started == ["job-1-run-1-1"]
+
+
+def test_the_audio_is_encoded_once_however_often_the_state_runs() -> None:
+    bench = Bench(FakeTranscriber(SPOKEN, polls=3))
+
+    for _ in range(4):
+        bench.step()
+
+    assert bench.assembler.encodings == 1
+    assert bench.media.objects[bench.turn.job.media.audio_key or ""] == b"aac of a recording"
+
+
+def test_running_again_after_a_crash_starts_only_once() -> None:
+    """A crash between start and save runs the state again; the vendor must not be paid twice."""
+    bench = Bench(FakeTranscriber(SPOKEN, polls=9))
+    before = bench.turn.data
+    bench.step()
+
+    bench.turn = replace(bench.turn, data=before)
+    bench.step()
+
+    assert bench.transcriber.started == ["job-1-run-1-1"]
+
+
+def test_a_recording_that_is_longer_than_its_header_said_is_refused_before_anything_is_spent() -> None:
+    bench = Bench(FakeTranscriber(SPOKEN), FakeAssembler(duration_seconds=601.0))
+
+    with pytest.raises(PermanentError, match=r"story\.mp3 lasts 601 s, and 600 s are allowed"):
+        bench.step()
+
+    assert bench.transcriber.started == []
+
+
+def test_silence_is_a_warning_and_no_failure() -> None:
+    silent = Transcript(
+        language="en-US", duration_seconds=20.0, mode="instrumental", source="recognised", warnings=("INPUT_NO_SPEECH",)
+    )
+    bench = Bench(FakeTranscriber(silent), FakeAssembler(peak=0.0))
+
+    outcome = bench.step()
+
+    assert isinstance(outcome, Advance)
+    assert set(bench.turn.job.warnings) == {"INPUT_SILENT", "INPUT_NO_SPEECH"}
+
+
+def test_a_long_text_is_cut_in_the_record_and_whole_in_the_object() -> None:
+    words = "word " * 2000
+    segment = Segment(start_seconds=0.0, end_seconds=20.0, text=words.strip())
+    bench = Bench(FakeTranscriber(spoken(words, seconds=20.0).model_copy(update={"segments": (segment,)})))
+
+    bench.step()
+
+    found = bench.turn.job.audio_transcription
+    assert found.is_truncated
+    assert len(found.text or "") == TEXT_LIMIT
