@@ -91,10 +91,12 @@ def _packets_fit(container: InputContainer, stream: VideoStream, target: VideoFo
     first: int | None = None
     try:
         for packet in container.demux(stream):
-            is_upright = all(frame.rotation == 0 and not frame.interlaced_frame for frame in packet.decode())
+            # The decoder may keep frames until the last packet, the empty one.
+            if any(frame.rotation or frame.interlaced_frame for frame in packet.decode()):
+                return False
             if not packet.size:
                 continue
-            if not is_upright or packet.pts is None or packet.is_corrupt or packet.is_discard:
+            if packet.pts is None or packet.is_corrupt or packet.is_discard:
                 return False
             if first is None:
                 first = packet.pts

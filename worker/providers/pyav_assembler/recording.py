@@ -1,5 +1,6 @@
 """What is in a recording, found by decoding all of it; and the recording as AAC in MP4."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,8 @@ LEAST_DECODED_SHARE = 0.80
 FULL_SCALE = 32768
 # A claim that is the file's size over its bit rate, to this part, is FFmpeg's guess for want of a header.
 GUESS_TOLERANCE = 0.01
+# Programs that write WAV to a pipe put a number near 2 or 4 GiB where the size belongs.
+UNKNOWN_WAV_BYTES = 0x7FFF_0000
 # How far the copied stream's length may be from what was decoded: a copy that is further off would be out of step with
 # the pictures.  Less than half a frame.
 COPY_TOLERANCE_SECONDS = 0.02
@@ -44,7 +47,7 @@ def measure(recording: Path) -> AudioFacts:
     """
     with _open(recording) as container:
         stream = _sound_of(container, recording)
-        claimed = _claimed_seconds(container, stream)
+        claimed = _claimed_by_wav(recording) or _claimed_seconds(container, stream)
         decoding = _Decoding(container, stream)
         loudness = _Peak()
         samples = 0
@@ -61,8 +64,10 @@ def measure(recording: Path) -> AudioFacts:
             sample_rate=stream.codec_context.sample_rate,
             channels=stream.codec_context.channels,
         )
-        is_guess = claimed is not None and _is_guess(container, stream, claimed)
-    _refuse_unusable(facts, recording, claimed_seconds=None if is_guess else claimed)
+        expected = claimed
+        if claimed is not None and _is_guess(container, stream, claimed):
+            expected = _expected_by_bytes(facts.duration_seconds, decoding, container.size)
+    _refuse_unusable(facts, recording, expected)
     return facts
 
 
@@ -128,7 +133,35 @@ def _is_guess(container: InputContainer, stream: AudioStream, claimed_seconds: f
     return abs(claimed_seconds - guess) <= GUESS_TOLERANCE * guess
 
 
-def _refuse_unusable(facts: AudioFacts, recording: Path, *, claimed_seconds: float | None) -> None:
+def _expected_by_bytes(decoded_seconds: float, decoding: "_Decoding", size_bytes: int) -> float | None:
+    """How long the recording would be if all its bytes were as good as those that could be decoded."""
+    sound_bytes = size_bytes - decoding.begins_at
+    return decoded_seconds * sound_bytes / decoding.good_bytes if decoding.good_bytes else None
+
+
+def _claimed_by_wav(recording: Path) -> float | None:
+    """What the header of a WAV file says; FFmpeg reports what the file holds instead, and so hides that it is cut off.
+
+    None if it is no WAV file or its writer did not know yet (it was written to a pipe).
+    """
+    bytes_per_second = 0
+    with recording.open("rb") as file:
+        riff = file.read(12)
+        if riff[:4] != b"RIFF" or riff[8:] != b"WAVE":
+            return None
+        while len(chunk := file.read(8)) == 8:  # noqa: PLR2004 (a name and a size, 4 bytes each)
+            size = int.from_bytes(chunk[4:], "little")
+            if chunk[:4] == b"data":
+                is_known = bytes_per_second > 0 and size < UNKNOWN_WAV_BYTES
+                return size / bytes_per_second if is_known else None
+            if chunk[:4] == b"fmt ":
+                bytes_per_second = int.from_bytes(file.read(12)[8:], "little")
+                size -= 12
+            file.seek(size + size % 2, os.SEEK_CUR)
+    return None
+
+
+def _refuse_unusable(facts: AudioFacts, recording: Path, expected_seconds: float | None) -> None:
     decoded = facts.duration_seconds
     if facts.packets and facts.bad_packets == facts.packets:
         raise _not_audio(recording)
@@ -138,10 +171,10 @@ def _refuse_unusable(facts: AudioFacts, recording: Path, *, claimed_seconds: flo
             f"{recording.name} is damaged ({facts.bad_packets} of {facts.packets} packets cannot be read):"
             " export the recording again and upload it",
         )
-    if claimed_seconds is not None and decoded < LEAST_DECODED_SHARE * claimed_seconds:
+    if expected_seconds is not None and decoded < LEAST_DECODED_SHARE * expected_seconds:
         raise _refusal(
             "CORRUPT",
-            f"{recording.name} is cut off or damaged ({decoded:.1f} of {claimed_seconds:.1f} s can be read):"
+            f"{recording.name} is cut off or damaged ({decoded:.1f} of {expected_seconds:.1f} s can be read):"
             " upload the whole recording again",
         )
     if decoded < SHORTEST_SECONDS:
@@ -169,6 +202,8 @@ class _Decoding:
     stream: AudioStream
     packets: int = 0
     bad_packets: int = 0
+    good_bytes: int = 0
+    begins_at: int = 0  # in the file; before it stand tags and cover pictures
     _last_packet_seconds: float = 0.0
     _last_frame_seconds: float = 0.0
 
@@ -196,6 +231,8 @@ class _Decoding:
             if packet is None:
                 return
             is_flush = packet.dts is None and packet.size == 0
+            if not self.packets:
+                self.begins_at = packet.pos or 0
             self.packets += not is_flush
             try:
                 frames = packet.decode()
@@ -203,6 +240,7 @@ class _Decoding:
                 self.bad_packets += not is_flush
                 continue
             if not is_flush:
+                self.good_bytes += packet.size
                 self._last_packet_seconds = float((packet.duration or 0) * packet.time_base)
             for frame in frames:
                 self._last_frame_seconds = frame.samples / frame.sample_rate
