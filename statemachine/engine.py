@@ -99,7 +99,7 @@ class TurnResult:
     Attributes:
         kind: 'ignored' (not our turn: nothing was called), 'lost' (cancelled or overtaken while running), 'rested'
             (nothing to do in this state), 'finished' (after-work done), or what became of the step.
-        execution: as saved; None when ignored or lost.
+        execution: the header as saved, `data` as it was when the turn began; None when ignored or lost.
         state: in which the turn ran; '' when ignored.
         reason: why it was ignored, lost, retried or failed.
         step_seconds: how long the step took.
@@ -267,7 +267,14 @@ class Engine(Generic[JobT]):
                 raise VersionConflictError(execution_id, expected=expected_version or 0, stored=execution.version)
             signalled = self._signalled(execution, event, target, signal_id, patch or {})
             try:
-                self.store.signal(signalled.execution, patch=signalled.patch)
+                try:
+                    self.store.signal(signalled.execution, patch=signalled.patch)
+                except PatchError:
+                    if not is_cancel:
+                        raise
+                    # A step may have spoilt the history in the data, and a cancel must win all the same.
+                    signalled = replace(signalled, patch=patch or {})
+                    self.store.signal(signalled.execution, patch=signalled.patch)
             except VersionConflictError:
                 if is_cancel:
                     continue  # a running turn saved in between; the cancel is for whatever state it reached
@@ -335,19 +342,30 @@ class Engine(Generic[JobT]):
     ) -> TurnResult:
         begun_at = self.clock.now()
         execution = _unparked(execution, begun_at)
-        outcome, spent = self._refusal(state, execution, begun_at, time_left), 0.0
-        if outcome is None:
-            outcome = self._run_step(state, execution, owner, time_left)
+        refusal, spent = self._refusal(state, execution, begun_at, time_left), 0.0
+        max_turn_seconds = state.max_turn.total_seconds()
+        if execution.max_turn_seconds != max_turn_seconds:
+            # Saved by another deployment.  Where turns took less time there, this lease is too short and could be
+            # robbed; the save that follows tells the next turn's lease how long it has to be.
+            if execution.max_turn_seconds < max_turn_seconds and self._renewal is None and refusal is None:
+                refusal = Wait(timedelta(0))
+            execution = execution.changed(max_turn_seconds=max_turn_seconds)
+        if refusal is not None:
+            concluded = self._concluded(state, execution, refusal, begun_at)
+        else:
+            concluded = self._run_step(state, execution, owner, time_left)
             spent = (self.clock.now() - begun_at).total_seconds()
-        now = self.clock.now()
-        concluded = self._concluded(state, execution, outcome, now)
         saved = concluded.execution.changed(last_turn=owner)
         try:
             self.store.save(saved, owner=owner, patch=concluded.patch)
         except PatchError as error:
             # A patch that no store can write is the step's fault and would be again: fail, and keep what is stored.
-            outcome = _internal(f"the answer of step {state.name!r} cannot be stored: {error}")
-            concluded = self._failed(execution, outcome, now)
+            # History is left out too: it may be what the step has spoilt, and this save must not fail as well.
+            log.exception("the answer of step %s of %s cannot be stored", state.name, execution.execution_id)
+            failure = concluded.execution.failure or Failure(
+                "INTERNAL", f"the answer of step {state.name!r} cannot be stored: {error}"
+            )
+            concluded = replace(self._failed(execution, Fail(failure), self.clock.now()), patch={})
             saved = concluded.execution.changed(last_turn=owner)
             self.store.save(saved, owner=owner, patch=concluded.patch)
         # Save before dispatch.  If we die between the two, the sweeper finds the saved execution and dispatches it;
@@ -406,24 +424,34 @@ class Engine(Generic[JobT]):
 
     def _run_step(
         self, state: Working[JobT], execution: Execution, owner: str, time_left: timedelta | None
-    ) -> Outcome | _Retry:
-        now = self.clock.now()
-        longest = state.max_turn if time_left is None else min(state.max_turn, time_left)
-        turn = _RunningTurn(self.store, self.clock, execution, owner, now + longest)
+    ) -> _Conclusion:
+        turn = _RunningTurn(self.store, self.clock, execution, owner, self._turn_deadline(state, execution, time_left))
+        outcome: Outcome | _Retry
         try:
             with self._renewed(turn):
-                return state.step(self.machine.load(execution.data), turn=turn)
+                outcome = state.step(self.machine.load(execution.data), turn=turn)
+            # Concluded in here, because the deadline of the next state is computed from what the step has answered.
+            return self._concluded(state, execution, outcome, self.clock.now())
         except TransientError as error:
             failure = _failure_from(error, is_retryable=True)
-            return self._retry_or_fail(state, execution, failure, not_before=error.retry_after)
+            outcome = self._retry_or_fail(state, execution, failure, not_before=error.retry_after)
         except PermanentError as error:
-            return Fail(_failure_from(error, is_retryable=error.user_action != "none"))
+            outcome = Fail(_failure_from(error, is_retryable=error.user_action != "none"))
         except (LeaseLostError, ExecutionNotFoundError, StoreError):
             raise
         except Exception as error:
             # The one place where an unknown error is caught: it becomes a recorded failure, never a crash loop.
             log.exception("step %s of %s failed", state.name, execution.execution_id)
-            return _internal(f"{state.name}: unexpected {type(error).__name__}; the worker's log has the details")
+            outcome = _internal(f"{state.name}: unexpected {type(error).__name__}; the worker's log has the details")
+        return self._concluded(state, execution, outcome, self.clock.now())
+
+    def _turn_deadline(self, state: Working[JobT], execution: Execution, time_left: timedelta | None) -> datetime:
+        """When the turn must have ended: never after its lease, however long leasing took."""
+        longest = state.max_turn if time_left is None else min(state.max_turn, time_left)
+        deadline = self.clock.now() + longest
+        if self._renewal is None and execution.lease is not None:
+            deadline = min(deadline, execution.lease.expires_at - LEASE_MARGIN)
+        return deadline
 
     # --- from outcome to record ---------------------------------------------------------------------------------
 
@@ -445,6 +473,8 @@ class Engine(Generic[JobT]):
                 return self._waiting(execution, outcome, now)
             case Fail():
                 return self._failed(execution, outcome, now)
+            case _:
+                raise TypeError(f"step {state.name!r} answered {outcome!r}")  # a step without types may say anything
 
     def _advanced(self, execution: Execution, outcome: Advance, now: datetime) -> _Conclusion:
         target = self.machine.fire(outcome.event, execution.state)
@@ -588,8 +618,12 @@ class Engine(Generic[JobT]):
         if work is None or self._after_work is None:
             return self._rest(execution, event, owner, now)
         reason, due_at, left = "", None, None
+        turn = _RunningTurn(self.store, self.clock, execution, owner, now + AFTER_WORK_MAX_TURN)
         try:
-            self._after_work(execution, work.notices)
+            if execution.crashes and now - work.since > AFTER_WORK_LIMIT:
+                raise TimeoutError(f"{execution.crashes} turns in a row never came back")  # noqa: TRY301  told below
+            with self._renewed(turn):
+                self._after_work(execution, work.notices)
         except Exception as error:  # noqa: BLE001  somebody else's endpoint may raise anything; it is retried and told
             reason = f"after-work failed: {type(error).__name__}: {error}"
             delay = min(AFTER_WORK_FIRST_DELAY * 2 ** min(work.tries, 16), AFTER_WORK_MAX_DELAY)

@@ -1,7 +1,6 @@
 """What must hold whatever goes wrong: checked at every write, every dispatch, every effect, and at the end."""
 
 from collections import Counter
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -82,7 +81,7 @@ class Properties:
             held = before.lease is not None and before.lease.owner == owner
             _claim(held, f"{operation} wrote under a lease that was not its own")
         if operation == "record_fact":
-            kept = replace(after, data=before.data, revision=before.revision) == before
+            kept = after.changed(data=before.data, revision=before.revision) == before
             _claim(kept, "a recorded fact moved more than itself")
         if before.state != after.state and self._machine.is_terminal(before.state):
             _claim(operation in LEAVES_THE_END, f"{operation} left the end {before.state!r} for {after.state!r}")
