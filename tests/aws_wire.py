@@ -13,7 +13,7 @@ from botocore.httpsession import URLLib3Session
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The service answers this, and nothing has been done."""
+    """The service answers this, and has done nothing (but moto, in this process, has done it all the same)."""
 
     status: int
     code: str = ""
@@ -29,7 +29,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What was sent: once for every try."""
+    """What was sent: once for every try.  `body` is empty when the file itself is sent, in parts."""
 
     operation: str
     url: str
@@ -43,21 +43,18 @@ class Wire:
     def __init__(self, client: Any) -> None:  # noqa: ANN401  boto3 makes its clients at run time
         self.requests: list[Request] = []
         self.troubles: deque[Answer | Silence | None] = deque()
-        client.meta.events.register("before-send", self._sent)
+        client.meta.events.register_first("before-send", self._sent)
 
     @property
     def operations(self) -> list[str]:
         """The operations that were sent, in order."""
         return [request.operation for request in self.requests]
 
-    def _sent(self, request: Any, event_name: str, **_: object) -> AWSResponse | None:  # noqa: ANN401  as above
+    def _sent(self, request: Any, event_name: str, **__: object) -> AWSResponse | None:  # noqa: ANN401  as above
         headers = {name: _text(value) for name, value in request.headers.items()}
-        body = request.body or b""
-        self.requests.append(
-            Request(
-                event_name.rsplit(".", 1)[-1], request.url, headers, body if isinstance(body, bytes) else body.encode()
-            )
-        )
+        body = request.body if isinstance(request.body, bytes) else b""
+        service, operation = event_name.split(".")[1:]
+        self.requests.append(Request(operation, request.url, headers, body))
         match self.troubles.popleft() if self.troubles else None:
             case None:
                 return None
@@ -66,11 +63,13 @@ class Wire:
                     URLLib3Session().send(request)
                 raise ReadTimeoutError(endpoint_url=request.url)
             case Answer(status, code, body):
+                if code:  # S3 alone says in XML what is wrong; the others say it in a header, with some JSON beside it
+                    body = f"<Error><Code>{code}</Code></Error>".encode() if service == "s3" else b"{}"
                 return AWSResponse(
                     request.url,
                     status,
                     HeadersDict({"x-amzn-ErrorType": code} if code else {}),  # type: ignore[arg-type]  # what botocore's own session puts there
-                    _Raw(body or b"{}"),
+                    _Raw(body),
                 )
 
 

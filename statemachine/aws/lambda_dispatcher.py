@@ -51,7 +51,7 @@ def lambda_client(
 class LambdaDispatcher:
     """Delivers events to `function_name` (a name, or an ARN with or without qualifier)."""
 
-    def __init__(self, client: LambdaClient, *, function_name: str) -> None:
+    def __init__(self, client: LambdaClient, function_name: str) -> None:
         self._client = client
         self._function_name = function_name
 

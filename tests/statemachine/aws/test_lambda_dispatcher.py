@@ -16,7 +16,7 @@ THROTTLED = Answer(429, "TooManyRequestsException")
 def wired(signed_in: None) -> tuple[LambdaDispatcher, Wire]:
     """A dispatcher, and the wire between it and Lambda."""
     client = lambda_client(region_name="eu-central-1")
-    return LambdaDispatcher(client, function_name=FUNCTION), Wire(client)
+    return LambdaDispatcher(client, FUNCTION), Wire(client)
 
 
 def test_an_event_is_sent_without_waiting_for_the_turn(wired: tuple[LambdaDispatcher, Wire]) -> None:

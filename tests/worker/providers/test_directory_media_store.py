@@ -139,3 +139,8 @@ def test_a_root_that_is_a_file_is_not_taken_for_a_folder(tmp_path: Path) -> None
         DirectoryMediaStore(root).write(b"x", "key")
 
     assert root.read_bytes() == b"not a folder"
+
+
+def test_an_address_is_plain_ascii(store: DirectoryMediaStore) -> None:
+    """A file's address is percent-encoded; a browser would stop at the first space."""
+    assert store.uri("recordings/Łódź, a b.mp3").endswith("/recordings/%C5%81%C3%B3d%C5%BA%2C%20a%20b.mp3")
