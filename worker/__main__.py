@@ -1,0 +1,231 @@
+"""The command line: `python -m worker`, or `ai-video-worker`."""
+
+import io
+import json
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType, ModuleType
+from typing import Annotated, Literal, TypeAlias
+
+import typer
+
+from statemachine import JsonValue, PermanentError, StateMachineError
+from statemachine.errors import StoreCorruptError
+from worker.models import AspectRatio
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done, or at rest until a person has decided (--review)
+  1    the job failed, or its video could not be stored; the message says why and how to go on
+  2    wrong use: an option, a job's id, or a file that cannot be used
+  130  interrupted (Ctrl-C, SIGTERM); the message says how to go on
+"""
+
+app = typer.Typer(
+    name="ai-video-worker",
+    help="Turns a recording into a video: transcribes it, plans scenes, makes a clip for each, joins them under it.",
+    epilog=EXIT_CODES,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they print local variables, whole jobs among them
+    rich_markup_mode=None,  # plain help keeps its lines, and starts without loading rich
+)
+
+Home: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--home",
+        metavar="DIR",
+        help="Where jobs are kept.  [default: AI_VIDEO_HOME, or ~/.local/share/ai-video-worker]",
+    ),
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer in JSON, one object a line.")]
+JobId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="Of a job; its beginning is enough.")]
+VideoFile: TypeAlias = Annotated[
+    Path | None, typer.Option("--output", "-o", metavar="VIDEO", help="Where to put the finished video.")
+]
+BeatsFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--beats", metavar="FILE", help='Scenes to change: JSON, [{"scene_index": 0, "visual_prompt": "…"}].'),
+]
+
+
+@app.command(epilog=EXIT_CODES)
+def run(  # noqa: PLR0913, RUF100 - one parameter for each option
+    audio: Annotated[
+        Path,
+        typer.Argument(metavar="AUDIO", help="The recording; a transcript may lie beside it (.txt, .vtt or .srt)."),
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", metavar="VIDEO", help="Where to put the finished video.")],
+    *,
+    aspect: Annotated[AspectRatio, typer.Option(help="Shape of the picture.")] = "16:9",
+    style: Annotated[str, typer.Option(help="How it is to look.")] = "cinematic",
+    language: Annotated[str, typer.Option(help="Of the speech, for instance en-US; auto finds it out.")] = "auto",
+    review: Annotated[bool, typer.Option("--review", help="Stop when the scenes are planned, for approval.")] = False,
+    captions: Annotated[bool, typer.Option(help="Captions in the video, and beside it as .vtt.")] = True,
+    max_scenes: Annotated[int, typer.Option(min=1, help="Refuse a recording that needs more scenes.")] = 75,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a video of a recording."""
+    commands = _commands()
+    options = commands.Options(
+        aspect_ratio=aspect,
+        style=style,
+        language=language,
+        max_scenes=max_scenes,
+        review_before_render=review,
+        captions=captions,
+    )
+    _answer(
+        lambda: commands.Session(commands.settings_for(home), as_json).run(audio, commands.Output(output), options),
+        as_json,
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def resume(job_id: JobId, output: VideoFile = None, *, home: Home = None, as_json: AsJson = False) -> None:
+    """Go on with an interrupted job.
+
+    Of one that is completed, only the video is written.  One that another process works on is waited for, and taken
+    over when that process is gone.
+    """
+    commands = _commands()
+    _answer(lambda: commands.Session(commands.settings_for(home), as_json).resume(job_id, _output(output)), as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def retry(
+    job_id: JobId, output: VideoFile = None, *, beats: BeatsFile = None, home: Home = None, as_json: AsJson = False
+) -> None:
+    """Send a failed job back to where it failed.
+
+    Everything that was made is kept.  A scene that a content filter refused has to be changed, with --beats.
+    """
+    commands = _commands()
+    _answer(
+        lambda: commands.Session(commands.settings_for(home), as_json).retry(job_id, _output(output), beats), as_json
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def approve(
+    job_id: JobId, output: VideoFile = None, *, beats: BeatsFile = None, home: Home = None, as_json: AsJson = False
+) -> None:
+    """Approve the planned scenes, and make the video."""
+    commands = _commands()
+    _answer(
+        lambda: commands.Session(commands.settings_for(home), as_json).approve(job_id, _output(output), beats), as_json
+    )
+
+
+@app.command(epilog=EXIT_CODES)
+def cancel(job_id: JobId, *, home: Home = None, as_json: AsJson = False) -> None:
+    """Stop a job, whoever works on it."""
+    commands = _commands()
+    _answer(lambda: commands.Session(commands.settings_for(home), as_json).cancel(job_id), as_json)
+
+
+@app.command(name="list", epilog=EXIT_CODES)
+def list_jobs(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 1000,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs, newest first."""
+    commands = _commands()
+    _answer(lambda: commands.Session(commands.settings_for(home), as_json).list_jobs(limit), as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def show(
+    job_id: JobId,
+    *,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="The state machine, with the job's state marked.")] = False,
+    home: Home = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show one job: steps, scenes, attempts, errors."""
+    commands = _commands()
+    _answer(lambda: commands.Session(commands.settings_for(home), as_json).show(job_id, as_mermaid=mermaid), as_json)
+
+
+@app.command(epilog=EXIT_CODES)
+def graph(
+    *,
+    mermaid: Annotated[bool, typer.Option("--mermaid", help="The diagram alone.")] = False,
+    table: Annotated[bool, typer.Option("--table", help="The table of states alone.")] = False,
+    write: Annotated[Path | None, typer.Option(metavar="FILE", help="Write it there.")] = None,
+) -> None:
+    """Print the state machine, as Markdown."""
+    if mermaid and table:
+        raise typer.BadParameter("--mermaid and --table are two forms; choose one, or neither for a document of both")
+    form: Literal["document", "mermaid", "table"] = "mermaid" if mermaid else "table" if table else "document"
+    commands = _commands()
+    _answer(lambda: commands.graph(form, write), as_json=False)
+
+
+def main() -> None:
+    """Run the command line and exit."""
+    signal.signal(signal.SIGTERM, _interrupt)
+    # A file's name may hold bytes that are no letters; it is told all the same.
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    app()
+
+
+def _interrupt(_number: int, _frame: FrameType | None) -> None:
+    """What asks the program to end is treated as Ctrl-C: children are ended, and the job can be resumed."""
+    raise KeyboardInterrupt
+
+
+def _commands() -> ModuleType:
+    from worker.local import commands  # noqa: PLC0415 - engine, rich and media: --help must not wait for them
+
+    return commands
+
+
+def _output(path: Path | None) -> object:
+    return None if path is None else _commands().Output(path)
+
+
+def _answer(command: Callable[[], int], as_json: bool) -> None:  # noqa: FBT001 - private, and said at every call
+    """Run a command; a mistake becomes one message and an exit code, never a traceback."""
+    try:
+        code = command()
+    except KeyboardInterrupt as error:
+        _refuse("interrupted", "INTERRUPTED", "interrupted before anything was begun", as_json=as_json)
+        raise typer.Exit(130) from error
+    except (PermanentError, StoreCorruptError) as error:
+        _refuse(
+            "refused", getattr(error, "code", "STORE_CORRUPT"), getattr(error, "message", str(error)), as_json=as_json
+        )
+        raise typer.Exit(2) from error
+    except StateMachineError as error:
+        _refuse(
+            "stopped", getattr(error, "code", "STORE_FAILED"), getattr(error, "message", str(error)), as_json=as_json
+        )
+        raise typer.Exit(1) from error
+    raise typer.Exit(code)
+
+
+def _refuse(event: str, code: str, message: str, *, as_json: bool) -> None:
+    print(f"{event}: {message}", file=sys.stderr)  # noqa: T201 - a message for a person
+    if as_json:
+        facts: dict[str, JsonValue] = {
+            "event": event,
+            "id": None,
+            "status": "failed",
+            "video": None,
+            "duration_seconds": None,
+            "error": {"code": code, "message": message},
+        }
+        print(json.dumps(facts, ensure_ascii=False), flush=True)  # noqa: T201 - the answer of a command
+
+
+if __name__ == "__main__":
+    main()

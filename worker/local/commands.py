@@ -1,0 +1,522 @@
+"""What each command of the command line does, and the exit code that it answers.
+
+A mistake of the person's raises (`worker.__main__` turns it into one message); what becomes of a job is a return value.
+"""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+
+from statemachine import Execution, Failure, JsonValue, Machine, Patch, PermanentError, StateMachineError
+from statemachine.diagram import mermaid, table
+from statemachine.errors import EventNotAllowedError, ExecutionNotFoundError, StepError
+from worker.bootstrap import Worker
+from worker.edits import BeatEdit, approve_patch, retry_patch
+from worker.job import Job, Options
+from worker.local.output import Output
+from worker.local.runner import Runner
+from worker.local.terminal import JsonView, Look, Watching, job_page, jobs_table, scenes_table, view_for
+from worker.local.worker import LocalWorker, build_local
+from worker.models import STORYBOARD
+from worker.pipeline import pipeline
+from worker.progress import LOCAL, Profile, progress
+from worker.settings import Settings, default_home
+from worker.steps.render import RenderPorts
+
+DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+
+GraphForm = Literal["document", "mermaid", "table"]
+
+# A message about an ambiguous id lists this many of them.
+_LISTED = 5
+
+_EDITS = TypeAdapter(list[BeatEdit])
+_BEATS_FORM = (
+    'beats.json:       [{"scene_index": 0, "visual_prompt": "what is to be seen"}], scenes without a clip only'
+)
+
+_WHEN = {
+    "retried": "only a job that failed can be retried",
+    "approved": "only a job that waits for its scenes to be approved can be",
+    "cancelled": "it has come to its end, and there is nothing to cancel",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One call of the command line: where the jobs are, and how to answer."""
+
+    settings: Settings
+    as_json: bool = False
+
+    # --- commands that work on a job until it comes to its end or waits for a person ---------------------------------
+
+    def run(self, recording: Path, output: Output, options: Options) -> int:
+        """Make a video of `recording`."""
+        output.check(recording=recording, with_captions=options.captions)
+        with self._worker() as worker:
+            job_id = Runner(worker).begin(recording, options=options)
+            return self._finish(worker, job_id, output, event="started")
+
+    def resume(self, abbreviation: str, output: Output | None) -> int:
+        """Go on with a job that was interrupted, or wait for whoever works on it."""
+        _check(output)
+        with self._worker() as worker:
+            job_id = _found(worker, abbreviation).execution_id
+            Runner(worker).resume(job_id)
+            return self._finish(worker, job_id, output, event="resumed")
+
+    def retry(self, abbreviation: str, output: Output | None, beats: Path | None) -> int:
+        """Send a failed job back to where it failed."""
+        _check(output)
+        edits = _edits(beats)
+        with self._worker() as worker:
+            execution = _found(worker, abbreviation)
+            self._signal(worker, execution, "retried", lambda job: retry_patch(job, edits))
+            return self._finish(worker, execution.execution_id, output, event="retried")
+
+    def approve(self, abbreviation: str, output: Output | None, beats: Path | None) -> int:
+        """Approve the scenes of a job that waits for it, and go on."""
+        _check(output)
+        edits = _edits(beats)
+        with self._worker() as worker:
+            execution = _found(worker, abbreviation)
+            self._signal(worker, execution, "approved", lambda job: approve_patch(job, edits))
+            return self._finish(worker, execution.execution_id, output, event="approved")
+
+    # --- commands that answer at once --------------------------------------------------------------------------------
+
+    def cancel(self, abbreviation: str) -> int:
+        """Stop a job; whoever works on it notices within seconds."""
+        with self._worker() as worker:
+            execution = _found(worker, abbreviation)
+            self._signal(worker, execution, "cancelled", lambda _: {})
+            if self.as_json:
+                _print_json(self._facts(worker.store.get(execution.execution_id), event="cancelled"))
+            else:
+                _say(f"cancelled job {execution.execution_id}")
+                _say(f"to take it up again: {self._command('retry', execution.execution_id)}")
+        return DONE
+
+    def list_jobs(self, limit: int) -> int:
+        """The jobs, newest first."""
+        with self._worker() as worker:
+            looks = [self._look(worker, execution) for execution in worker.store.executions(limit=limit)]
+        if self.as_json:
+            for look in looks:
+                _print_json(_summary(look))
+        elif looks:
+            _console().print(jobs_table(looks))
+        else:
+            _complain(f"there are no jobs in {self.settings.home}")
+        return DONE
+
+    def show(self, abbreviation: str, *, as_mermaid: bool) -> int:
+        """One job: its timeline, attempts, scenes, and what to do."""
+        with self._worker() as worker:
+            look = self._look(worker, _found(worker, abbreviation))
+        if as_mermaid:
+            _say(mermaid(drawn_machine(), execution=look.execution).rstrip())
+        elif self.as_json:
+            _print_json(_details(look))
+        else:
+            _console().print(job_page(look, advice=self._advice(look.execution, None)))
+        return DONE
+
+    # --- small parts -------------------------------------------------------------------------------------------------
+
+    def _worker(self) -> LocalWorker:
+        worker = build_local(self.settings)
+        # A traceback helps nobody who makes a video; it helps whoever looks for the reason later.
+        logging.basicConfig(
+            filename=log_path(self.settings),
+            level=logging.WARNING,
+            format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
+        )
+        return worker
+
+    def _signal(self, worker: LocalWorker, execution: Execution, event: str, patch: Callable[[Job], Patch]) -> None:
+        job = Job.model_validate(execution.data)
+        try:
+            worker.engine.machine.fire(event, execution.state, failed_in=execution.failed_in)
+            worker.engine.signal(execution.execution_id, event, patch=patch(job), expected_version=execution.version)
+        except EventNotAllowedError as error:
+            raise _not_now(execution, event) from error
+        except PermanentError as error:
+            if error.user_action != "edit_scene":
+                raise
+            raise PermanentError(error.code, f"{error.message}, with --beats FILE\n{_BEATS_FORM}") from error
+
+    def _finish(self, worker: LocalWorker, job_id: str, output: Output | None, *, event: str) -> int:
+        """Drive the job, and tell how it ended."""
+        view = view_for(as_json=self.as_json)
+        if isinstance(view, JsonView):
+            view.event(event, {"id": job_id, "home": str(self.settings.home)})
+        try:
+            with Watching(job_id, store=worker.store, clock=worker.clock, profile=self._profile, view=view):
+                execution = Runner(worker).run(job_id)
+            return self._conclude(worker, execution, output)
+        except KeyboardInterrupt:
+            self._tell("interrupted", worker.store.get(job_id), output)
+            return INTERRUPTED
+        except StateMachineError as error:
+            # The store, or the place of the video: the job itself stands where it was.
+            self._tell("stopped", worker.store.get(job_id), output, trouble=error)
+            return FAILED
+
+    def _conclude(self, worker: LocalWorker, execution: Execution, output: Output | None) -> int:
+        if execution.status == "completed" and output is not None:
+            output.write(Job.model_validate(execution.data), worker.media)
+        if execution.status == "processing":
+            self._tell(execution.state, execution, output)
+            return DONE
+        self._tell(execution.status, execution, output)
+        return DONE if execution.status == "completed" else FAILED
+
+    def _tell(
+        self, event: str, execution: Execution, output: Output | None, *, trouble: StateMachineError | None = None
+    ) -> None:
+        """The last word: one line of JSON, or what happened and how to go on."""
+        job = Job.model_validate(execution.data)
+        if self.as_json:
+            facts = self._facts(execution, event=event, output=output, trouble=trouble)
+            if event == "reviewing":
+                facts["scenes"] = _scenes(job)
+            _print_json(facts)
+            return
+        job_id = execution.execution_id
+        for code, message in job.warnings.items():
+            _complain(f"note: {message} ({code})")
+        match event:
+            case "completed":
+                place = str(output.video) if output else job.final_video_url
+                _complain(f"completed: {place} ({job.media.duration_seconds or 0:.1f} s)")
+            case "reviewing":
+                _console().print(scenes_table(job))
+                _complain(f"job {job_id} waits for you")
+            case "interrupted":
+                _complain(f"interrupted: job {job_id} can go on where it was")
+            case "failed":
+                _complain(f"failed: {_failure_words(execution)}")
+            case _:
+                _complain(f"{event}: {trouble}")
+        for line in self._advice(execution, output, is_delivered=event == "completed"):
+            _complain(line)
+
+    def _advice(self, execution: Execution, output: Output | None, *, is_delivered: bool = False) -> Sequence[str]:
+        """How to go on, as commands to be copied."""
+        job_id = execution.execution_id
+        if execution.state == "reviewing":
+            return (
+                f"to go on:         {self._command('approve', job_id, output)}",
+                f"with other words: {self._command('approve', job_id, output, '--beats', 'beats.json')}",
+                _BEATS_FORM,
+            )
+        if execution.status == "processing":
+            return (f"to go on: {self._command('resume', job_id, output)}",)
+        if execution.status == "completed":
+            wanted = output or Output(Path("video.mp4"))
+            return () if is_delivered else (f"to have the video: {self._command('resume', job_id, wanted)}",)
+        action = execution.failure.user_action if execution.failure else "retry"
+        if action == "edit_scene":
+            return (f"to go on: {self._command('retry', job_id, output, '--beats', 'beats.json')}", _BEATS_FORM)
+        if action in {"upload_other_audio", "none"}:
+            return ("to go on: run it again with another recording",)
+        lines = [f"to go on: {self._command('retry', job_id, output)}"]
+        if action == "contact_admin" or (execution.failure and execution.failure.code in {"INTERNAL", "CRASHED"}):
+            lines.append(f"details:  {log_path(self.settings)}")
+        return lines
+
+    def _command(self, name: str, job_id: str, output: Output | None = None, *more: str) -> str:
+        """A command line that works as it is copied."""
+        line = [*_program(), name, job_id]
+        if output is not None:
+            line += ["-o", str(output.video)]
+        line += more
+        if self.settings.home != default_home():
+            line += ["--home", str(self.settings.home)]
+        return shlex.join(line)
+
+    def _facts(
+        self,
+        execution: Execution,
+        *,
+        event: str,
+        output: Output | None = None,
+        trouble: StateMachineError | None = None,
+    ) -> dict[str, JsonValue]:
+        """The last line of `--json`."""
+        job = Job.model_validate(execution.data)
+        video = None
+        if execution.status == "completed" and trouble is None:
+            video = str(output.video) if output else job.final_video_url
+        return {
+            "event": event,
+            "id": execution.execution_id,
+            "status": execution.status,
+            "video": video,
+            "duration_seconds": job.media.duration_seconds,
+            "error": error_json(trouble) if trouble else _failure_json(execution.failure),
+            "warnings": dict(job.warnings),
+            "next": list(self._advice(execution, output, is_delivered=video is not None)),
+        }
+
+    def _look(self, worker: LocalWorker, execution: Execution) -> Look:
+        job = Job.model_validate(execution.data)
+        return Look(execution, job, progress(execution, job, worker.clock.now(), self._profile))
+
+    @property
+    def _profile(self) -> Profile:
+        return replace(LOCAL, concurrency=self.settings.drawing_processes)
+
+
+def graph(form: GraphForm, destination: Path | None) -> int:
+    """The machine as a document, as Mermaid or as a table; on standard output, or in a file."""
+    machine = drawn_machine()
+    drawn: dict[GraphForm, Callable[[Machine[Job]], str]] = {"mermaid": mermaid, "table": table, "document": _document}
+    text = drawn[form](machine)
+    if destination is None:
+        _say(text.rstrip("\n"))
+        return DONE
+    try:
+        destination.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise PermanentError(
+            "OUTPUT_UNUSABLE", f"cannot write {destination} ({error.strerror}); choose another file", user_action="none"
+        ) from error
+    return DONE
+
+
+def drawn_machine() -> Machine[Job]:
+    """The pipeline over parts that are never called: a picture needs none, and makes no folders."""
+    nobody: Any = _Nobody()
+    return pipeline(
+        transcriber=nobody,
+        planner=nobody,
+        parts=RenderPorts(renderer=nobody, assembler=nobody, media=nobody, new_id=str),
+        longest_recording=timedelta(minutes=10),
+        transcribing_turn=Worker.transcribing_turn,
+        rendering_turn=Worker.rendering_turn,
+    )
+
+
+def _document(machine: Machine[Job]) -> str:
+    """`docs/state-machine.md`, as it has to stand in the repository."""
+    return (
+        "# The state machine\n\n"
+        "Generated from [worker/pipeline.py](../worker/pipeline.py) by `make docs`; a test compares the two. Where\n"
+        "recognising and drawing happen on one machine, a turn of `transcribing` and `rendering` may take as long as\n"
+        "one of `assembling`.\n\n"
+        f"```mermaid\n{mermaid(machine)}```\n\n{table(machine)}"
+    )
+
+
+def error_json(error: StateMachineError) -> dict[str, JsonValue]:
+    """An error as `--json` tells it."""
+    if isinstance(error, StepError):
+        return {"code": error.code, "message": error.message, "user_action": error.user_action}
+    return {"code": type(error).__name__, "message": str(error), "user_action": "retry"}
+
+
+def settings_for(home: Path | None) -> Settings:
+    """The settings, as the environment and `--home` say.
+
+    Raises:
+        PermanentError: code SETTINGS_INVALID.
+    """
+    try:
+        return Settings() if home is None else Settings(home=home)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = "".join(f"AI_VIDEO_{str(part).upper()}: " for part in first["loc"])
+        raise PermanentError("SETTINGS_INVALID", f"{name}{first['msg']}", user_action="none") from error
+
+
+def log_path(settings: Settings) -> Path:
+    """Where warnings and tracebacks are written."""
+    return settings.home.expanduser() / "worker.log"
+
+
+class _Nobody:
+    """Stands for parts that are not called; the pipeline asks for nothing but the model."""
+
+    model = STORYBOARD
+
+
+def _found(worker: LocalWorker, abbreviation: str) -> Execution:
+    """The one job whose id begins with `abbreviation`."""
+    try:
+        return worker.store.get(abbreviation)
+    except ExecutionNotFoundError:
+        pass  # not a whole id: whose beginning is it?
+    jobs = worker.store.executions(limit=sys.maxsize)
+    candidates = [job for job in jobs if abbreviation and job.execution_id.startswith(abbreviation)]
+    if len(candidates) == 1:
+        return candidates[0]
+    if not candidates:
+        raise PermanentError(
+            "JOB_UNKNOWN",
+            f"no job in {worker.settings.home} has an id that begins with {abbreviation!r}; `list` names them all",
+            user_action="none",
+        )
+    some = ", ".join(job.execution_id for job in candidates[:_LISTED])
+    more = ", …" if len(candidates) > _LISTED else ""
+    raise PermanentError(
+        "JOB_AMBIGUOUS",
+        f"{len(candidates)} jobs have an id that begins with {abbreviation!r}; type more of it: {some}{more}",
+        user_action="none",
+    )
+
+
+def _edits(path: Path | None) -> list[BeatEdit]:
+    """What `--beats` holds."""
+    if path is None:
+        return []
+    try:
+        return _EDITS.validate_json(path.read_bytes())
+    except OSError as error:
+        raise PermanentError(
+            "EDIT_INVALID", f"cannot read {path} ({error.strerror}); check the name", user_action="none"
+        ) from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the file"
+        raise PermanentError(
+            "EDIT_INVALID", f"{path} is not as it should be: {place}: {first['msg']}\n{_BEATS_FORM}", user_action="none"
+        ) from error
+
+
+def _check(output: Output | None) -> None:
+    if output is not None:
+        output.check()
+
+
+def _not_now(execution: Execution, event: str) -> PermanentError:
+    phase = execution.state if execution.status == "processing" else execution.status
+    return PermanentError("NOT_NOW", f"job {execution.execution_id} is {phase}: {_WHEN[event]}", user_action="none")
+
+
+def _summary(look: Look) -> dict[str, JsonValue]:
+    execution, job = look.execution, look.job
+    return {
+        "id": execution.execution_id,
+        "status": execution.status,
+        "phase": execution.state,
+        "percent": look.progress.percent,
+        "pace": look.progress.pace,
+        "recording": job.recording.filename,
+        "title": job.title,
+        "video": job.final_video_url,
+        "duration_seconds": job.media.duration_seconds,
+        "error": _failure_json(execution.failure),
+        "started_at": _iso(execution.started_at),
+        "updated_at": _iso(execution.updated_at),
+    }
+
+
+def _details(look: Look) -> dict[str, JsonValue]:
+    execution, job = look.execution, look.job
+    steps: list[JsonValue] = [
+        {
+            "id": step.id,
+            "status": step.status,
+            "started_at": _iso(step.started_at),
+            "completed_at": _iso(step.completed_at),
+            "attempt": step.attempt,
+            "error": step.error,
+        }
+        for step in look.progress.steps
+    ]
+    return {
+        **_summary(look),
+        "failed_in": execution.failed_in,
+        "attempt": execution.attempt,
+        "retries": execution.retries,
+        "progress": look.progress.as_json(),
+        "steps": steps,
+        "scenes": _scenes(job),
+        "options": job.options.model_dump(mode="json"),
+        "warnings": dict(job.warnings),
+        "deadline_at": _iso(execution.deadline_at),
+        "due_at": _iso(execution.due_at),
+        "revision": execution.revision,
+    }
+
+
+def _scenes(job: Job) -> list[JsonValue]:
+    return [
+        {
+            **beat.model_dump(mode="json"),
+            "status": task.status,
+            "submissions": task.spent_attempts(beat.revision),
+            "clip_key": task.clip_key,
+            "attempts": {key: attempt.model_dump(mode="json") for key, attempt in task.attempts.items()},
+            "error_code": task.error_code,
+            "error_message": task.error_message,
+        }
+        for beat, task in zip(job.beats, job.tasks, strict=True)
+    ]
+
+
+def _failure_json(failure: Failure | None) -> Mapping[str, JsonValue] | None:
+    if failure is None:
+        return None
+    return {
+        "code": failure.code,
+        "message": failure.message,
+        "user_action": failure.user_action,
+        "is_retryable": failure.is_retryable,
+        "step": failure.state,
+        "attempt": failure.attempt,
+        "details": dict(failure.details),
+        "occurred_at": _iso(failure.occurred_at),
+    }
+
+
+def _failure_words(execution: Execution) -> str:
+    failure = execution.failure
+    return "for an unknown reason" if failure is None else f"{failure.message} ({failure.code}, {failure.state})"
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="milliseconds")
+
+
+def _program() -> Sequence[str]:
+    """How this program was called, so that it can be called so again."""
+    called = Path(sys.argv[0])
+    if called.name == "ai-video-worker":
+        return (_near(called),)
+    return (_near(Path(sys.executable)), "-m", "worker")
+
+
+def _near(path: Path) -> str:
+    """`path` from here, if it lies below."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _console() -> Console:
+    """Standard output; in a pipe as wide as it takes, so that no line is broken."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+
+
+def _print_json(facts: Mapping[str, JsonValue]) -> None:
+    _say(json.dumps(facts, ensure_ascii=False))
+
+
+def _say(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - the answer of a command
+
+
+def _complain(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - what is said to a person beside the answer

@@ -1,0 +1,133 @@
+"""Where the finished video goes: looked at before the work begins, and written whole or not at all."""
+
+import errno
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from statemachine import PermanentError, TransientError
+from worker.job import Job
+from worker.ports import MediaStore
+
+CAPTIONS_SUFFIX = ".vtt"
+
+# What a folder must take for the work to begin.  A video is larger, but nobody knows yet by how much.
+_PROBE_BYTES = 64 * 1024
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The file that a person asked for; captions go beside it, under the same name with `.vtt`."""
+
+    video: Path
+
+    @property
+    def captions(self) -> Path:
+        """The captions' own file: players find it by its name."""
+        return self.video.with_suffix(CAPTIONS_SUFFIX)
+
+    def check(self, *, recording: Path | None = None, with_captions: bool = True) -> None:
+        """Refuse what could not be written, before hours are spent on it.
+
+        Raises:
+            PermanentError: code OUTPUT_UNUSABLE.
+            TransientError: code OUTPUT_FULL.
+        """
+        self._check_name()
+        if recording is not None:
+            self._check_against(recording, with_captions=with_captions)
+        try:
+            with tempfile.TemporaryFile(dir=self.video.parent) as probe:
+                probe.write(bytes(_PROBE_BYTES))
+                probe.flush()
+                os.fsync(probe.fileno())
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def write(self, job: Job, media: MediaStore) -> None:
+        """Copy the finished video, and its captions if there are any, to where they were asked for.
+
+        Both are whole on the disk before either gets its name.
+
+        Raises:
+            PermanentError: code OUTPUT_UNUSABLE.
+            TransientError: code OUTPUT_FULL.
+        """
+        wanted = [(job.media.captions_key, self.captions), (job.media.video_key, self.video)]
+        try:
+            with ExitStack() as stack:
+                written = [
+                    (stack.enter_context(_written_beside(key, path, media)), path) for key, path in wanted if key
+                ]
+                for temporary, path in written:
+                    temporary.replace(path)
+            _flush_folder(self.video.parent)
+        except OSError as error:
+            raise self._refusal(error) from error
+
+    def _check_name(self) -> None:
+        video = self.video
+        if video.is_dir():
+            raise _unusable(f"{video} is a folder; name a file, for instance {video / 'video.mp4'}")
+        if video.exists() and not video.is_file():
+            raise _unusable(f"{video} is no ordinary file; choose another name with -o")
+        if video.suffix.lower() == CAPTIONS_SUFFIX:
+            raise _unusable(f"{video} is the name of the captions; let the video's end in .mp4")
+        if not video.parent.is_dir():
+            raise _unusable(f"there is no folder {video.parent} for {video.name}; make it, or choose another with -o")
+
+    def _check_against(self, recording: Path, *, with_captions: bool) -> None:
+        if _are_one_file(self.video, recording):
+            raise _unusable(f"{self.video} is the recording itself, and would be replaced; choose another name with -o")
+        beside = recording.with_suffix(CAPTIONS_SUFFIX)
+        if with_captions and _are_one_file(self.captions, beside):
+            raise _unusable(
+                f"the captions would replace {beside}, the recording's transcript; choose another name with -o, or "
+                "--no-captions"
+            )
+
+    def _refusal(self, error: OSError) -> PermanentError | TransientError:
+        if error.errno in _FULL:
+            return TransientError(
+                "OUTPUT_FULL", f"no space is left for {self.video}; free some, or choose another place with -o"
+            )
+        reason = error.strerror or str(error)
+        return _unusable(f"cannot write {self.video} ({reason}); check the folder's permissions, or choose another")
+
+
+@contextmanager
+def _written_beside(key: str, path: Path, media: MediaStore) -> Iterator[Path]:
+    """The object as a finished file in `path`'s folder, so that renaming it is one step; gone unless renamed."""
+    temporary = path.with_name(f".{uuid.uuid4().hex}.part")
+    try:
+        with media.open(key) as stored, temporary.open("xb") as file:
+            shutil.copyfileobj(stored, file, 1024 * 1024)
+            file.flush()
+            os.fsync(file.fileno())
+        yield temporary
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make the new names survive a power cut too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _are_one_file(path: Path, other: Path) -> bool:
+    return path.exists() and other.exists() and path.samefile(other)
+
+
+def _unusable(message: str) -> PermanentError:
+    return PermanentError("OUTPUT_UNUSABLE", message, user_action="choose_other_output")
