@@ -31,7 +31,8 @@ WARNINGS = ("warnings",)
 class StoredModel(BaseModel):
     """Part of a stored job: frozen, and tolerant of fields that a newer version wrote."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Built at first use: a sweep on a cold function reads no job, and these models take longer to build than to import.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class Word(StoredModel):
