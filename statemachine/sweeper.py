@@ -36,7 +36,7 @@ BATCH = 1000
 # Left to the process that sweeps, so that it ends by itself and its report is not lost.
 TIME_LEFT_MARGIN = timedelta(seconds=5)
 
-# Rows handed to the pool at once; the time is looked at between two such chunks.
+# Rows handed to the pool at once; the time is looked at before each such chunk.
 CHUNK = 64
 
 
@@ -150,11 +150,12 @@ class Sweeper:
     def _wake(self, rows: list[DueRow] | None, tick: "_Tick") -> int:
         """Ask for a turn of each row that this tick has not woken yet; how many there were."""
         fresh = [row for row in rows or () if (row.execution_id, row.version) not in tick.woken]
-        for start in range(0, len(fresh), CHUNK):
+        size = 1 if self._executor is None else CHUNK
+        for start in range(0, len(fresh), size):
             now = self._clock.now()
             if now >= tick.ends_at:
                 return start
-            chunk = fresh[start : start + CHUNK]
+            chunk = fresh[start : start + size]
             # Also one whose dispatch fails counts as woken: its answer may have been lost, and a row that always fails
             # would be tried every second.  The next tick tries again.
             tick.woken.update((row.execution_id, row.version) for row in chunk)

@@ -42,7 +42,7 @@ def a_machine(
     max_turn: timedelta = MAX_TURN,
     name: str = "letters",
 ) -> Machine[Job]:
-    """From `drafting` by `reviewing`, when asked for, and `printing` to `completed`; every state can fail or be cancelled, and be retried."""
+    """From `drafting` (by `reviewing`) and `printing` to `completed`; each can fail, be cancelled and be retried."""
     return Machine(
         name,
         states=[
