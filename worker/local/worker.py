@@ -57,16 +57,16 @@ class LocalWorker(Worker):
     def transcriber(self) -> Transcriber:
         """The offline recogniser, or a vendor."""
         if self.settings.transcriber == "sphinx":
-            from worker.providers.sphinx_transcriber import SphinxTranscriber
+            from worker.providers.sphinx.transcriber import SphinxTranscriber
 
-            return SphinxTranscriber(media=self.media, pool=self.pool)
+            return SphinxTranscriber(media=self.media, pool=self.pool, clock=self.clock)
         return super().transcriber
 
     @cached_property
     def renderer(self) -> ClipRenderer:
         """The storyboard, or a vendor."""
         if self.settings.renderer == "storyboard":
-            from worker.providers.storyboard import StoryboardRenderer
+            from worker.providers.storyboard.renderer import StoryboardRenderer
 
             return StoryboardRenderer(self._folder("renders"), media=self.media, pool=self.pool)
         return super().renderer
