@@ -203,7 +203,8 @@ class SqliteStore:
         """Write what became of a submission, lease or no lease."""
         with self._transaction() as connection:
             standing = self._standing(connection, execution_id)
-            intent = value_at(self._touched(connection, execution_id, [(*path, "operation")]), path)
+            entries = [(*path, name, "of which everything") for name in ("intent_id", "operation")]
+            intent = value_at(self._touched(connection, execution_id, entries), path)
             if check_fact(intent, execution_id=execution_id, intent_id=intent_id, operation=operation):
                 self._grow_revision(connection, execution_id)
                 self._apply(connection, execution_id, {(*path, "operation"): operation})
@@ -264,7 +265,11 @@ class SqliteStore:
     def _set_up(self) -> None:
         connection = self._connection
         # Look before anything is set: the journal's mode is written into the file, and a foreign one stays as it is.
-        is_new = self._is_empty()
+        connection.execute("BEGIN")  # or another process might be making it between two looks
+        try:
+            is_new = self._is_empty()
+        finally:
+            connection.execute("ROLLBACK")
         # Both commit to the disk before they return; `fullfsync` is what that takes on macOS, elsewhere it is nothing.
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA fullfsync = ON")
@@ -367,6 +372,8 @@ class SqliteStore:
                         connection.execute("ROLLBACK")
             except sqlite3.Error as error:
                 raise self._translated(error) from error
+            except UnicodeEncodeError as error:  # half a character: a lone surrogate
+                raise PatchError(f"an id or name is no text that can be stored: {error}") from error
 
     def _translated(self, error: sqlite3.Error) -> StoreError:
         remedy = UNAVAILABLE.get(_primary(error))
@@ -502,10 +509,7 @@ class SqliteStore:
                 rows += [(execution_id, name, _as_text(key), _as_text(entry)) for key, entry in stored.items()]
             else:
                 rows.append((execution_id, name, "", _as_text(stored)))
-        try:
-            connection.executemany(UPSERT_PART, rows)
-        except UnicodeEncodeError as error:
-            raise PatchError(f"a name is no text that can be stored: {error}") from error
+        connection.executemany(UPSERT_PART, rows)
 
 
 def _as_text(value: object) -> str:
