@@ -18,6 +18,7 @@ _LOWER_EDGE = 0.925
 _MOST_LINES = {"wide": 3, "tall": 5}
 _WAITING, _SPOKEN = 132, 255  # how much of a word is to be seen
 _LIGHTING_SECONDS = 0.12
+_SMALLEST = 18
 _UNKNOWN = "?"
 # Private use: no font of text has a glyph here, so it shows what "no glyph" looks like.
 _NO_GLYPH = "\U0010fff0"
@@ -34,7 +35,7 @@ class Captioning:
         while True:
             loaded = font(size)
             lines = balanced_lines([text for text, _ in self._words], widest=width * _WIDEST, font=loaded)
-            if len(lines) <= most or size <= 18:
+            if len(lines) <= most or size <= _SMALLEST:
                 break
             size -= 2
         self._boxes: list[tuple[int, int, int, int]] = []
@@ -86,12 +87,13 @@ class Mark:
         loaded = font(size)
         text = drawable(text)
         mask = Image.new("L", (round(loaded.getlength(text)) + 12, size * 2))
-        ImageDraw.Draw(mask).text((4, size // 3), text, fill=150, font=loaded)
+        ImageDraw.Draw(mask).text((4, size // 3), text, fill=190, font=loaded)
         self._mask = mask.crop((0, 0, mask.width // 2 * 2, mask.height // 2 * 2))
-        self._shade = Light.of((4, 5, 9), soft(self._mask, 2.5).point([min(190, level * 4) for level in range(256)]))
+        self._shade = Light.of((4, 5, 9), soft(self._mask, 3).point([min(200, level * 5) for level in range(256)]))
         self._x, self._y = round(size * 1.4) // 2 * 2, round(size * 1.1) // 2 * 2
 
     def draw(self, canvas: Canvas, moment: float) -> None:
+        """Lay the mark over the canvas; it looks the same at every moment."""
         del moment
         self._shade.paste(canvas, self._x, self._y)
         stamp(canvas, self._mask, self._x, self._y)

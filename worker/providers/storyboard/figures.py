@@ -4,8 +4,11 @@ People are silhouettes with a line of light on the edge that faces the lamp, sun
 drawing are fractions of its height; x counts from the middle.
 """
 
+# ruff: noqa: PLR2004 - the numbers are the drawing
+
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
@@ -28,6 +31,7 @@ class Pen:
         self.middle = self.image.width / 2
 
     def at(self, point: Point) -> Point:
+        """Where a point lies in the oversampled picture, in pixels."""
         return (self.middle + point[0] * self.tall, point[1] * self.tall)
 
     def blob(self, points: Sequence[Point], colour: Rgb) -> None:
@@ -39,13 +43,16 @@ class Pen:
         self.draw.polygon([self.at(point) for point in points], fill=colour)
 
     def oval(self, centre: Point, reach: Point, colour: Rgb) -> None:
+        """An ellipse; `reach` is its two radii."""
         (x, y), (rx, ry) = self.at(centre), (reach[0] * self.tall, reach[1] * self.tall)
         self.draw.ellipse((x - rx, y - ry, x + rx, y + ry), fill=colour)
 
     def box(self, left: float, top: float, right: float, bottom: float, colour: Rgb) -> None:
+        """A rectangle."""
         self.draw.rectangle((*self.at((left, top)), *self.at((right, bottom))), fill=colour)
 
     def line(self, points: Sequence[Point], thickness: float, colour: Rgb) -> None:
+        """An open line through the points."""
         width = max(1, round(thickness * self.tall))
         self.draw.line([self.at(point) for point in points], fill=colour, width=width, joint="curve")
 
@@ -53,7 +60,7 @@ class Pen:
         """An arm or leg through (x, y, thickness), tapering from joint to joint."""
         for x, y, thick in joints:
             self.oval((x, y), (thick / 2, thick / 2), colour)
-        for (x, y, thick), (to_x, to_y, to_thick) in zip(joints, joints[1:], strict=False):
+        for (x, y, thick), (to_x, to_y, to_thick) in pairwise(joints):
             far = math.hypot(to_x - x, to_y - y) or 1.0
             across, along = -(to_y - y) / far / 2, (to_x - x) / far / 2
             self.shape(
@@ -125,10 +132,11 @@ def _legs(pen: Pen, ink: Rgb, top: float, stride: float) -> None:
 
 
 def _head(pen: Pen, ink: Rgb, *, x: float = 0.0, y: float = 0.078) -> None:
+    pen.oval((x, y - 0.014), (0.049, 0.054), ink)
     pen.blob(
         [
             (x - 0.046, y - 0.03),
-            (x, y - 0.068),
+            (x, y - 0.05),
             (x + 0.048, y - 0.03),
             (x + 0.05, y + 0.012),
             (x + 0.028, y + 0.058),
@@ -358,8 +366,8 @@ def lighthouse(height: int, palette: Palette, *, is_dark: bool) -> Image.Image:
         pen.box(-0.02, y, 0.0, y + 0.04, mix(palette.lamp, dark, 0.2 if is_dark else 0.75))
     pen.box(-0.078, 0.2, 0.078, 0.22, dark)
     pen.line([(-0.082, 0.165), (0.082, 0.165)], 0.006, dark)
-    for x in range(-4, 5):
-        pen.line([(x * 0.0195, 0.165), (x * 0.0195, 0.2)], 0.004, dark)
+    for post in range(-4, 5):
+        pen.line([(post * 0.0195, 0.165), (post * 0.0195, 0.2)], 0.004, dark)
     pen.box(-0.042, 0.105, 0.042, 0.2, (255, 236, 186) if is_dark else mix((220, 236, 240), palette.far, 0.2))
     for x in (-0.042, -0.014, 0.014, 0.042):
         pen.line([(x, 0.1), (x, 0.2)], 0.006, dark)

@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 
 from worker.job import Word
 from worker.models import FRAMES_PER_SECOND, AspectRatio
+from worker.ports import ClipRequest
 from worker.providers.storyboard.caption import Captioning, Mark
 from worker.providers.storyboard.planes import Canvas
 from worker.providers.storyboard.scenery import build
@@ -22,7 +23,8 @@ SIZES: dict[AspectRatio, tuple[int, int]] = {"16:9": (1280, 720), "9:16": (720, 
 FADE_SECONDS = 0.35
 
 # What the assembler's clips are: no B-frames, so that every frame is a place to cut; a key frame every two seconds.
-# `aq-mode` 3 spends more on dark flat parts, where bands would show.
+# `aq-mode` 3 spends more on dark flat parts, where bands would show.  The rest suits flat drawings: a third less work
+# than plain `veryfast` for files of the same size.  (lighthouse, storm and kitchen scenes, 2026-11-22)
 _ENCODER = {
     "preset": "veryfast",
     "crf": "22",
@@ -30,7 +32,7 @@ _ENCODER = {
     "g": "48",
     "threads": "1",
     "profile": "high",
-    "x264-params": "aq-mode=3",
+    "x264-params": "aq-mode=3:subme=1:ref=1:trellis=0",
 }
 _BT709 = 1  # ITU-T H.273: primaries, transfer and matrix of HD
 _VIDEO_RANGE = 1  # FFmpeg's AVCOL_RANGE_MPEG: 16..235
@@ -41,33 +43,25 @@ def frame_count(beat_seconds: float) -> int:
     return max(1, round(beat_seconds * FRAMES_PER_SECOND))
 
 
-def frames(
-    *,
-    prompt: str,
-    narration: str,
-    words: Sequence[Word],
-    start_seconds: float,
-    beat_seconds: float,
-    aspect_ratio: AspectRatio,
-    seed: int,
-    mark: str,
-) -> Iterator[Canvas]:
+def frames(request: ClipRequest, words: Sequence[Word]) -> Iterator[Canvas]:
     """The pictures of a scene in order.  The canvas is the same one every time: use it before the next.
 
-    `words` carry their times in the recording, in which the scene begins at `start_seconds`.
+    `words` carry their times in the recording.  Neighbouring scenes are composed to opposite sides.
     """
-    width, height = SIZES[aspect_ratio]
-    random = Random(f"{seed}")  # noqa: S311 - scenery, not secrets
-    count = frame_count(beat_seconds)
+    width, height = SIZES[request.aspect_ratio]
+    random = Random(f"{request.seed}")  # noqa: S311 - scenery, not secrets
+    count = frame_count(request.beat_seconds)
     stage = build(
-        read_scene(prompt, narration, random),
+        read_scene(request.prompt, request.narration, random),
         width=width,
         height=height,
         seconds=count / FRAMES_PER_SECOND,
         random=random,
+        scene_index=request.scene_index,
     )
+    mark = f"PREVIEW · scene {request.scene_index + 1}/{request.scene_count}"
     overlays = (
-        Captioning(words, width=width, height=height, scene_starts=start_seconds),
+        Captioning(words, width=width, height=height, scene_starts=request.start_seconds),
         Mark(mark, width=width, height=height),
     )
     canvas = _canvas_for_frames(width, height)

@@ -1,5 +1,7 @@
 """Rooms: a wall, a window with the weather in it, a fire, furniture, people in warm light."""
 
+# ruff: noqa: PLR2004 - the numbers are the drawing
+
 import math
 from dataclasses import replace
 
@@ -24,15 +26,22 @@ def build_room(stage: Stage) -> None:
     if stage.is_tall:
         window_at, fire_at = (0.32, 0.7) if left else (0.68, 0.3)
     _window(stage, window_at, curtains=not is_kitchen)
-    if is_kitchen or stage.random.random() < 0.4:
+    by_the_fire = stage.scene_index % 3 == 1 or "fire" in stage.scene.things
+    if is_kitchen or by_the_fire:
         _fireplace(stage, fire_at, cooking=is_kitchen)
     else:
         _bookcase(stage, fire_at)
     if is_kitchen:
         _kitchen_table(stage, fire_at)
+        _vignette(stage)
+        return
+    if not stage.is_tall:
+        _portrait(stage, 0.5)
+    if by_the_fire and not stage.is_tall and not stage.scene.things & {"letter", "book", "candle"}:
+        _fireside(stage, fire_at)
     else:
         _study(stage, window_at, fire_at)
-    _dust(stage)
+    _vignette(stage)
 
 
 def _floor(stage: Stage) -> float:
@@ -418,6 +427,9 @@ def _study(stage: Stage, window_at: float, fire_at: float) -> None:
     wood = mix(palette.wood, (30, 16, 12), 0.3 if stage.is_dark else 0.05)
     draw.rounded_rectangle((0, 0, wide * 2, 30 * unit), radius=8 * unit, fill=mix(wood, (255, 214, 160), 0.2))
     draw.rectangle((24 * unit, 30 * unit, wide * 2 - 24 * unit, 110 * unit), fill=wood)
+    draw.rectangle(
+        (150 * unit, 110 * unit, wide * 2 - 150 * unit, tall_desk * 2 - 40 * unit), fill=mix(wood, (0, 0, 0), 0.45)
+    )
     for x in (24 * unit, wide * 2 - 150 * unit):
         draw.rectangle((x, 30 * unit, x + 126 * unit, tall_desk * 2), fill=mix(wood, (0, 0, 0), 0.18))
         for row in range(3):
@@ -437,6 +449,65 @@ def _study(stage: Stage, window_at: float, fire_at: float) -> None:
     _books(stage, x - 120 * unit, top_y, 0.38)
     _letter(stage, x + 10 * unit, top_y, 0.38)
     _candle(stage, x + 130 * unit, top_y + 2 * unit, 0.38)
+
+
+def _fireside(stage: Stage, fire_at: float) -> None:
+    """An armchair drawn up to the fire, somebody standing by it."""
+    palette, unit, scene = stage.palette, stage.unit, stage.scene
+    floor = _floor(stage)
+    side = -1 if fire_at > 0.5 else 1
+    picture = figures.group(scene.people or "gentleman", round(372 * unit), palette, stage.random, from_left=side > 0)
+    picture = figures.lit_edge(
+        picture, (255, 176, 100), from_left=side > 0, strength=0.8, width=max(2, round(3 * unit))
+    )
+    stage.stand(picture, stage.width * (fire_at + 0.17 * side), floor + 56 * unit, depth=0.25)
+    pen = figures.Pen(round(262 * unit), wide=1.1)
+    cloth = mix(
+        (122, 50, 48) if stage.random.random() < 0.5 else (56, 84, 78), (26, 14, 16), 0.4 if stage.is_dark else 0.15
+    )
+    dark, pale = mix(cloth, (0, 0, 0), 0.35), mix(cloth, (255, 220, 180), 0.14)
+    for x in (-0.3, 0.28):
+        pen.limb([(x, 0.88, 0.05), (x * 1.05, 0.985, 0.03)], mix(palette.wood, (10, 6, 6), 0.5))
+    pen.blob([(-0.4, 0.9), (-0.42, 0.3), (-0.34, 0.06), (-0.12, 0.0), (0.06, 0.06), (0.1, 0.5), (0.12, 0.9)], cloth)
+    pen.blob([(-0.32, 0.3), (-0.26, 0.12), (-0.1, 0.07), (0.0, 0.14), (0.02, 0.5), (-0.24, 0.56)], pale)
+    pen.blob([(-0.3, 0.56), (0.3, 0.54), (0.4, 0.62), (0.36, 0.72), (-0.3, 0.74)], pale)
+    pen.blob([(-0.36, 0.68), (0.38, 0.66), (0.38, 0.9), (-0.38, 0.92)], dark)
+    pen.blob([(-0.4, 0.5), (0.1, 0.44), (0.32, 0.46), (0.34, 0.56), (0.2, 0.6), (0.22, 0.9), (-0.38, 0.92)], cloth)
+    pen.oval((0.27, 0.51), (0.075, 0.06), pale)
+    chair = pen.done()
+    if side > 0:
+        chair = chair.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    chair = figures.lit_edge(chair, (255, 176, 100), from_left=side > 0, strength=0.5, width=max(2, round(2 * unit)))
+    stage.stand(chair, stage.width * (fire_at + 0.33 * side), floor + 86 * unit, depth=0.38)
+
+
+def _portrait(stage: Stage, at: float) -> None:
+    """A landscape in a gilt frame on the wall."""
+    random, unit = stage.random, stage.unit
+    wide, tall = round(190 * unit) // 2 * 2, round(136 * unit) // 2 * 2
+    x, y = round(stage.width * at - wide / 2) // 2 * 2, round(stage.height * 0.19) // 2 * 2
+    gilt = mix((186, 142, 76), (24, 14, 14), 0.45 if stage.is_dark else 0.2)
+    frame = Image.new("RGBA", (wide + round(28 * unit), tall + round(28 * unit)), (*gilt, 255))
+    draw = ImageDraw.Draw(frame)
+    draw.rectangle(
+        (4 * unit, 4 * unit, frame.width - 5 * unit, frame.height - 5 * unit), outline=mix(gilt, (255, 236, 190), 0.35)
+    )
+    stage.put(frame, x - 14 * unit, y - 14 * unit)
+    dim = 0.5 if stage.is_dark else 0.2
+    scene = gradient(
+        wide,
+        tall,
+        ((0.0, mix((120, 140, 150), (20, 14, 16), dim)), (0.7, mix((214, 186, 140), (20, 14, 16), dim))),
+        random,
+    )
+    for index, colour in enumerate(((96, 108, 96), (62, 78, 62), (44, 50, 40))):
+        mask = ridge(
+            wide, tall, rolling(random, wide, base=tall * (0.5 + 0.17 * index), swing=tall * 0.09, wave=wide * 0.8)
+        )
+        Sprite.from_mask(
+            mask, ((0.0, mix(colour, (20, 14, 16), dim)), (1.0, mix(colour, (14, 10, 12), dim + 0.2))), random
+        ).paste(scene, 0, 0)
+    stage.put(Sprite.opaque(scene), x, y)
 
 
 def _books(stage: Stage, x: float, y: float, depth: float) -> None:
@@ -460,7 +531,7 @@ def _letter(stage: Stage, x: float, y: float, depth: float) -> None:
     stage.stand(pen.done(), x, y, depth=depth)
 
 
-def _dust(stage: Stage) -> None:
+def _vignette(stage: Stage) -> None:
     """A soft dark frame: the corners of a room are out of the light."""
     size = (stage.width, stage.height)
     ring = Image.radial_gradient("L").resize(size, Image.Resampling.BICUBIC)

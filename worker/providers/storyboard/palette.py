@@ -136,7 +136,7 @@ _VEILS: dict[Weather, tuple[Rgb, Rgb, float]] = {
     "snow": ((214, 222, 232), (92, 108, 140), 0.34),
     "fog": ((206, 210, 210), (84, 98, 122), 0.5),
 }
-_ALWAYS_LIT = ("lamp", "wall", "wood", "ink")
+_ALWAYS_LIT = ("lamp", "wall", "wood", "ink", "disc")
 
 
 def palette_of(scene: Scene) -> Palette:

@@ -104,10 +104,12 @@ class Sprite:
 
     @property
     def width(self) -> int:
+        """Of the kept part, in pixels."""
         return self.y.width
 
     @property
     def height(self) -> int:
+        """Of the kept part, in pixels."""
         return self.y.height
 
     def paste(self, canvas: Canvas, x: int, y: int) -> None:

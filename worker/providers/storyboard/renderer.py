@@ -75,21 +75,26 @@ class StoryboardRenderer:
 
     @property
     def model(self) -> VideoModel:
+        """Draws any length up to a beat's, for nothing."""
         return STORYBOARD
 
     @property
     def group_size(self) -> int:
+        """Enough to keep the children busy over several polls."""
         return self._group_size
 
     @property
     def poll_every(self) -> timedelta:
+        """Looking costs a few calls to the file system."""
         return self._poll_every
 
     @property
     def first_poll_after(self) -> timedelta:
+        """The shortest scene takes about that long."""
         return self._first_poll_after
 
     def submit(self, request: ClipRequest) -> str:
+        """Write the request and start drawing; a second submission of an intent is the same operation."""
         operation = _operation_of(request.intent_id)
         files = _Files(self._folder, operation)
         try:
@@ -112,7 +117,8 @@ class StoryboardRenderer:
         self._draw(operation, files)
         return operation
 
-    def poll(self, operation: str) -> Clip | Refused | OperationLost | None:
+    def poll(self, operation: str) -> Clip | Refused | OperationLost | None:  # noqa: PLR0911 - an answer each
+        """What became of an operation; starts drawing it again where nobody does."""
         files = _Files(self._folder, operation)
         if files.clip.exists():
             self._drawings.pop(operation, None)
@@ -142,6 +148,7 @@ class StoryboardRenderer:
         return None
 
     def find(self, request: ClipRequest) -> str | Clip | None:
+        """By the files of the request's intent alone, so it is right after any crash."""
         operation = _operation_of(request.intent_id)
         files = _Files(self._folder, operation)
         if files.clip.exists():
@@ -149,6 +156,7 @@ class StoryboardRenderer:
         return operation if files.request.exists() else None
 
     def fetch(self, clip: Clip, destination: Path) -> None:
+        """Link or copy the clip."""
         try:
             destination.parent.mkdir(parents=True, exist_ok=True)
             # A clip is never written to again, so another name for it is as good as a copy.
@@ -223,18 +231,8 @@ def draw(folder: str, operation: str) -> None:
 
 
 def _draw_clip(request: ClipRequest, words: tuple[Word, ...], destination: Path) -> None:
-    pictures = film.frames(
-        prompt=request.prompt,
-        narration=request.narration,
-        words=words,
-        start_seconds=request.start_seconds,
-        beat_seconds=request.beat_seconds,
-        aspect_ratio=request.aspect_ratio,
-        seed=request.seed,
-        mark=f"PREVIEW · scene {request.scene_index + 1}/{request.scene_count}",
-    )
     with _appearing_whole(destination) as path:
-        film.encode(pictures, path, aspect_ratio=request.aspect_ratio)
+        film.encode(film.frames(request, words), path, aspect_ratio=request.aspect_ratio)
 
 
 class _Files:

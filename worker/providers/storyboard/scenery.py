@@ -1,5 +1,7 @@
 """Places out of doors: what stands where, from the sky to what is at our feet."""
 
+# ruff: noqa: PLR2004 - the numbers are the drawing
+
 import math
 from collections.abc import Sequence
 from random import Random
@@ -15,10 +17,13 @@ from worker.providers.storyboard.stage import Motion, Stage, bobbing
 from worker.providers.storyboard.vocabulary import Scene
 
 
-def build(scene: Scene, *, width: int, height: int, seconds: float, random: Random) -> Stage:
-    """Everything that is to be seen in a scene."""
-    pan = random.choice((-1, 1)) * random.uniform(70, 120) * min(width, height) / 720 * min(1.0, seconds / 5)
-    stage = Stage(width, height, scene, palette_of(scene), random, seconds, pan, Canvas.blank(width, height))
+def build(scene: Scene, *, width: int, height: int, seconds: float, random: Random, scene_index: int) -> Stage:
+    """Everything that is to be seen in a scene, the `scene_index`th of its film."""
+    # From side to side, so that neighbours differ even where their words do not.
+    pan = (1 if scene_index % 2 else -1) * random.uniform(70, 120) * min(width, height) / 720 * min(1.0, seconds / 5)
+    stage = Stage(
+        width, height, scene, palette_of(scene), random, seconds, pan, Canvas.blank(width, height), scene_index
+    )
     if scene.place == "room":
         interior.build_room(stage)
     else:
@@ -59,7 +64,7 @@ def _sky(stage: Stage, horizon: float) -> None:
         if scene.hour == "night":
             _craters(stage, at, size)
     weather.add_clouds(stage, horizon)
-    if scene.weather == "storm":
+    if scene.weather == "storm" and hidden:
         weather.add_lightning(stage, horizon)
     if "bird" in scene.things or (
         scene.place in ("sea", "beach", "field") and scene.hour in ("dawn", "day") and not hidden
@@ -195,7 +200,16 @@ def _sea(stage: Stage, horizon: float) -> None:
         _lighthouse(stage, horizon, side, 0.66 if scene.things & {"boat", "ship", "bell"} else 0.86)
     if "rock" in scene.things:
         _rocks(stage, horizon, 1 - side)
-    at = 1 - side if "lighthouse" in scene.things else random.choice((0.36, 0.62))
+    _afloat(stage, horizon, 1 - side if "lighthouse" in scene.things else random.choice((0.36, 0.62)))
+    if scene.people and scene.people not in ("man", "keeper") and not scene.things & {"boat", "ship", "bell"}:
+        _people_on_shore(stage)
+    if scene.weather == "fog":
+        weather.add_fog(stage, horizon + 30 * unit, strength=0.6)
+
+
+def _afloat(stage: Stage, horizon: float, at: float) -> None:
+    """The ship, boat or bell of the words; a ship far out where they name none."""
+    scene, unit, random = stage.scene, stage.unit, stage.random
     rough = 2.0 if scene.weather == "storm" else 1.0
     at_water = horizon + (stage.height - horizon) * 0.28
     if "ship" in scene.things:
@@ -225,10 +239,6 @@ def _sea(stage: Stage, horizon: float) -> None:
             horizon + (stage.height - horizon) * 0.07,
             2 * rough,
         )
-    if scene.people and scene.people not in ("man", "keeper") and not scene.things & {"boat", "ship", "bell"}:
-        _people_on_shore(stage)
-    if scene.weather == "fog":
-        weather.add_fog(stage, horizon + 30 * unit, strength=0.6)
 
 
 def _float(stage: Stage, picture: Image.Image, at: float, water: float, size: float, *, lamp: bool = False) -> None:
@@ -252,13 +262,12 @@ def _float(stage: Stage, picture: Image.Image, at: float, water: float, size: fl
         _Rocking(
             stage,
             tuple(poses),
-            stage.width * at - picture.width / 2,
-            water - picture.height,
+            (stage.width * at - picture.width / 2, water - picture.height),
             0.5,
-            size * unit,
-            seconds,
-            phase,
-            drift,
+            size=size * unit,
+            seconds=seconds,
+            phase=phase,
+            drift=drift,
         )
     )
     if lamp and stage.is_dark:
@@ -453,7 +462,7 @@ def _beach(stage: Stage, horizon: float) -> None:
         boat = figures.fishing_boat(round(150 * unit), palette, is_dark=stage.is_dark)
         stage.stand(
             boat,
-            stage.width * (0.8 if side < 0.5 else 0.2),
+            stage.width * (0.44 if side < 0.5 else 0.56),
             shore + 26 * unit,
             depth=0.7,
             motion=bobbing(2 * unit, 3.4),
@@ -505,7 +514,7 @@ def _people_on_shore(stage: Stage) -> None:
 
 def _tower(stage: Stage, horizon: float) -> None:
     """The lamp room of the lighthouse close by, the sea far below."""
-    unit, palette, random = stage.unit, stage.palette, stage.random
+    unit, palette = stage.unit, stage.palette
     right = stage.pan < 0
     _headland(stage, horizon, right=not right)
     _water(stage, horizon, stage.height)
@@ -526,7 +535,6 @@ def _tower(stage: Stage, horizon: float) -> None:
         depth=0.7,
     )
     _rail(stage, x, top + 0.5 * tall, tall)
-    del random
 
 
 def lamp_room(stage: Stage, tall: int) -> Image.Image:
@@ -589,7 +597,7 @@ def _rail(stage: Stage, x: float, floor: float, tall: int) -> None:
 
 def _hills(stage: Stage, horizon: float) -> None:
     _ranges(stage, horizon, rugged=False)
-    _road_or_path(stage, horizon)
+    _haze(stage, horizon)
     _foreground(stage, horizon)
 
 
@@ -694,7 +702,7 @@ def _foreground(stage: Stage, horizon: float, *, firs: bool = False) -> None:
             stage.width * side,
             feet + 26 * unit,
             depth=depth,
-            motion=lambda moment: (22 * unit * moment * (1 if side < 0.5 else 1), 0),
+            motion=lambda moment: (22 * unit * moment, 0.0),
         )
     elif "tree" in scene.things or not firs:
         _tree(stage, side, feet + 10 * unit, round(random.uniform(270, 340) * unit), depth)
@@ -750,8 +758,8 @@ def _grass_tufts(stage: Stage, foot: float, depth: float) -> None:
     )
 
 
-def _road_or_path(stage: Stage, horizon: float) -> None:
-    """Nothing yet lies between the far ridges and us; a light haze holds them apart."""
+def _haze(stage: Stage, horizon: float) -> None:
+    """A light veil that holds the far ridges and the ground before us apart."""
     stage.glow(stage.palette.mist, (stage.width * 0.5, horizon + 60 * stage.unit), stage.width * 0.6, 0.16)
 
 
@@ -860,7 +868,7 @@ def _river(stage: Stage, horizon: float) -> None:
 
 def _city(stage: Stage, horizon: float) -> None:
     """Blocks behind blocks with lit windows, a street lamp and people in front."""
-    palette, random, unit = stage.palette, stage.random, stage.unit
+    palette, unit = stage.palette, stage.unit
     ground = horizon + (stage.height - horizon) * 0.42
     for index in range(3):
         near = index / 2
@@ -1046,15 +1054,16 @@ class _Rocking:
         self,
         stage: Stage,
         poses: tuple[Sprite, ...],
-        x: float,
-        y: float,
+        at: tuple[float, float],
         depth: float,
+        *,
         size: float,
         seconds: float,
         phase: float,
         drift: float,
     ) -> None:
-        self._stage, self._poses, self._x, self._y, self._depth = stage, poses, x, y, depth
+        self._stage, self._poses, self._depth = stage, poses, depth
+        self._x, self._y = at
         self._size, self._seconds, self._phase, self._drift = size, seconds, phase, drift
 
     def draw(self, canvas: Canvas, moment: float) -> None:

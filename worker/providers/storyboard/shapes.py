@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from random import Random
 
 from PIL import Image, ImageChops, ImageDraw
@@ -49,7 +50,7 @@ def rolling(random: Random, width: int, *, base: float, swing: float, wave: floa
     ]
 
 
-def jagged(random: Random, width: int, *, base: float, swing: float, wave: float, step: int = 4) -> list[float]:
+def jagged(random: Random, width: int, *, base: float, swing: float, wave: float) -> list[float]:
     """Heights of mountains: peaks with broken slopes."""
     count = max(3, round(width / wave * 2) + 2)
     anchors = [
@@ -60,12 +61,11 @@ def jagged(random: Random, width: int, *, base: float, swing: float, wave: float
     length = 1
     while (count - 1) * length < width / 14:
         finer = []
-        for one, other in zip(anchors, anchors[1:], strict=False):
+        for one, other in pairwise(anchors):
             finer += [one, (one + other) / 2 + random.uniform(-roughness, roughness)]
         anchors = [*finer, anchors[-1]]
         length *= 2
         roughness *= 0.5
-    del step
     return anchors
 
 

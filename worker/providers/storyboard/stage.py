@@ -31,7 +31,6 @@ class Stage:
         backdrop: what never moves; the first thing in every frame.
         layers: the rest, from far to near.
         pan: how far the nearest layer travels during the scene, in pixels; negative to the other side.
-        unit: pixels of a 720p short side that a drawing's pixel stands for.
     """
 
     width: int
@@ -42,15 +41,18 @@ class Stage:
     seconds: float
     pan: float
     backdrop: Canvas
+    scene_index: int
     layers: list[Layer] = field(default_factory=list)
     flashes: list[float] = field(default_factory=list)  # moments of lightning
 
     @property
     def unit(self) -> float:
+        """Pixels per pixel of a drawing made for a short side of 720."""
         return min(self.width, self.height) / 720
 
     @property
     def is_tall(self) -> bool:
+        """The picture stands upright."""
         return self.height > self.width
 
     @property

@@ -8,6 +8,7 @@ scene, decides the rest.  What neither names is chosen by the scene's seed.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from random import Random
 from typing import Literal, TypeVar
 
@@ -101,6 +102,7 @@ _MANNERS = (
     "gentleman elegant regency drawing-room ladyship countess disposition acquaintance"
 )
 _OUTDOORS: tuple[Place, ...] = ("hills", "mountains", "forest", "field", "river")
+_SHORTEST_STEM = 3
 _IRREGULAR = {
     "men": "men",
     "women": "woman",
@@ -121,7 +123,9 @@ _IRREGULAR = {
     "waving": "waving",
 }
 # Words that go with a place more than they name it.
-_VAGUE = frozenset("wave water home house rock west tree path walk window chair book letter candle garden".split())
+_VAGUE = frozenset(
+    {"wave", "water", "home", "house", "rock", "west", "tree", "path", "window", "chair", "book", "letter"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +144,10 @@ class Scene:
 def read_scene(prompt: str, narration: str, random: Random) -> Scene:
     """Decide what the words of one scene ask for."""
     said, asked = _terms(narration), _terms(prompt)
-    weight = dict.fromkeys(asked, 1.0) | {term: (2.5 if term in said else 1.0) for term in said | asked}
+    weight = {
+        term: (2.5 if term in said else 1.0) * (0.4 if term in _VAGUE else 2.0 if "-" in term else 1.0)
+        for term in said | asked
+    }
     is_period = len(_list(_MANNERS) & (said | asked)) >= 1
     things = frozenset(thing for thing, words in THINGS.items() if _list(words) & (said | asked))
     hour = _best(HOURS, weight)
@@ -149,7 +156,7 @@ def read_scene(prompt: str, narration: str, random: Random) -> Scene:
         weather = "storm"
     if weather == "clear" and is_period and "cold" in said:
         weather = "snow"
-    place = _place(said, asked, weight, things, is_period=is_period, random=random)
+    place = _place(said, weight, things, is_period=is_period, random=random)
     return Scene(
         place=place,
         hour=hour or _hour_by_chance(random, weather, is_period=is_period),
@@ -163,7 +170,6 @@ def read_scene(prompt: str, narration: str, random: Random) -> Scene:
 
 def _place(
     said: frozenset[str],
-    asked: frozenset[str],
     weight: Mapping[str, float],
     things: frozenset[str],
     *,
@@ -215,7 +221,7 @@ def _list(words: str) -> frozenset[str]:
 def _terms(text: str) -> frozenset[str]:
     """Words of a text with their stems, and neighbours joined by '-' ('drawing-room')."""
     words = re.findall(r"[a-z]+", text.lower())
-    pairs = {f"{one}-{other}" for one, other in zip(words, words[1:], strict=False)}
+    pairs = {f"{one}-{other}" for one, other in pairwise(words)}
     return frozenset({form for word in words for form in _forms(word)} | pairs)
 
 
@@ -233,7 +239,7 @@ def _forms(word: str) -> set[str]:
         ("y", ("",)),
     ):
         stem = word.removesuffix(ending)
-        if stem != word and len(stem) >= 3:
+        if stem != word and len(stem) >= _SHORTEST_STEM:
             forms |= {stem + replacement for replacement in replacements}
             if ending in ("ing", "ed") and stem[-1] == stem[-2]:
                 forms.add(stem[:-1])

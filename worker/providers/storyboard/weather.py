@@ -1,5 +1,7 @@
 """What falls from the sky, crosses it or lights it up."""
 
+# ruff: noqa: PLR2004 - the numbers are the drawing
+
 import math
 from random import Random
 
@@ -46,18 +48,16 @@ def add_clouds(stage: Stage, horizon: float) -> None:
 def add_stars(stage: Stage, horizon: float) -> None:
     """Stars, fewer towards the horizon; they are part of the backdrop."""
     random = stage.random
-    canvas = stage.backdrop
     level = round(yuv((232, 236, 250))[0])
+    small, large = Image.new("L", (2, 2)), Image.new("L", (3, 3))
+    small.putdata([255, 110, 110, 40])
+    large.putdata([40, 140, 40, 140, 255, 140, 40, 140, 40])
     for _ in range(round(150 * stage.unit)):
-        x, y = random.randrange(4, stage.width - 4), random.randrange(4, max(5, round(horizon * 0.9)))
+        x, y = random.randrange(stage.width), random.randrange(max(1, round(horizon * 0.9)))
         strength = random.uniform(0.25, 0.95) * (1 - 0.75 * y / horizon)
-        big = random.random() < 0.16
-        under = canvas.y.getpixel((x, y))
-        assert isinstance(under, int)
-        bright = round(under + (level - under) * strength)
-        canvas.y.putpixel((x, y), bright)
-        for across, down in ((1, 0), (0, 1), (-1, 0), (0, -1)) if big else ((1, 0), (0, 1)):
-            canvas.y.putpixel((x + across, y + down), round(under + (bright - under) * (0.55 if big else 0.4)))
+        shape = large if random.random() < 0.16 else small  # one in six
+        mask = shape.point([round(part * strength) for part in range(256)])
+        stage.backdrop.y.paste(level, (x, y, x + mask.width, y + mask.height), mask)
 
 
 def add_birds(stage: Stage, horizon: float) -> None:
