@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from statemachine.clock import Clock
 from statemachine.dispatcher import Dispatcher, Event
-from statemachine.errors import StoreUnavailableError
+from statemachine.errors import DispatchError, StoreUnavailableError
 from statemachine.store import DueRow, Store
 
 log = logging.getLogger(__name__)
@@ -171,11 +171,12 @@ class Sweeper:
     def _dispatch(self, row: DueRow) -> bool:
         try:
             self._dispatcher.dispatch(Event(row.execution_id, row.version))
+        except DispatchError as error:
+            log.warning("%s was not woken, the next sweep tries again: %s", row.execution_id, error)
+            return False
         except Exception:
             # Whatever is wrong with one row, the others are waiting behind it.
-            log.exception(
-                "%s at version %d could not be woken; the next sweep tries again", row.execution_id, row.version
-            )
+            log.exception("%s was not woken, the next sweep tries again", row.execution_id)
             return False
         return True
 

@@ -59,7 +59,7 @@ class Worker:
 
     def __init__(self, clock: VirtualClock, then: Callable[[Event], None] = lambda _: None) -> None:
         self.woken: list[tuple[float, str, int]] = []
-        self.poison: set[str] = set()
+        self.poison: dict[str, Exception] = {}
         self._clock = clock
         self._then = then
 
@@ -67,7 +67,7 @@ class Worker:
         """Note the second after noon, and work."""
         self.woken.append(((self._clock.now() - NOON).total_seconds(), event.execution_id, event.version))
         if event.execution_id in self.poison:
-            raise DispatchError("refused")
+            raise self.poison[event.execution_id]
         self._then(event)
 
 
@@ -183,9 +183,10 @@ def test_version_that_stays_due_is_dispatched_once_in_a_tick() -> None:
     assert [report.seconds for report in reports] == [75, 75]
 
 
-def test_poisoned_row_stops_neither_the_others_nor_the_next_tick() -> None:
+@pytest.mark.parametrize("error", [DispatchError("throttled"), ValueError("no such function")], ids=type)
+def test_poisoned_row_stops_neither_the_others_nor_the_next_tick(error: Exception) -> None:
     bench = Bench(0, 0, 1)
-    bench.worker.poison = {"e0"}
+    bench.worker.poison = {"e0": error}
 
     report = bench.sweeper.sweep()
 
@@ -278,7 +279,7 @@ def test_look_ahead_that_fails_counts_as_active() -> None:
 def test_pool_dispatches_all_rows_of_a_batch() -> None:
     with ThreadPoolExecutor(2) as executor:
         bench = Bench(*[0.0] * 100, executor=executor)
-        bench.worker.poison = {"e7"}
+        bench.worker.poison = {"e7": DispatchError("throttled")}
 
         report = bench.sweeper.sweep_once()
 
