@@ -297,6 +297,40 @@ def test_a_clip_that_was_cut_off_is_refused(assembler: PyAvAssembler, tmp_path: 
     assert list(folder.iterdir()) == []
 
 
+def without_packets(clip: Path, dropped: range) -> Path:
+    """A copy of a clip of key frames only, without some of them."""
+    copy = clip.with_name("holed.mp4")
+    with av.open(clip) as source, av.open(copy, "w") as output:
+        stream = source.streams.video[0]
+        copied = output.add_stream_from_template(stream)
+        for number, packet in enumerate(source.demux(stream)):
+            if packet.size and number not in dropped:
+                packet.stream = copied
+                output.mux(packet)
+    return copy
+
+
+def test_a_clip_with_a_hole_in_its_frames_is_refused(assembler: PyAvAssembler, tmp_path: Path, folder: Path) -> None:
+    """Joined, all frames behind the hole would come too early."""
+    holed = without_packets(write_clip(tmp_path / "clip.mp4", encoder={"g": "1"}), range(10, 14))
+
+    with pytest.raises(PermanentError, match=r"holed\.mp4.*gap.*10") as caught:
+        assembled(assembler, [holed], [0, 2.0], folder / "video.mp4")
+
+    assert caught.value.code == "CLIP_MISMATCH"
+    assert list(folder.iterdir()) == []
+
+
+def test_a_clip_that_begins_in_the_middle_is_refused(assembler: PyAvAssembler, tmp_path: Path, folder: Path) -> None:
+    """Its first frames lean on pictures that are not there."""
+    headless = without_packets(write_clip(tmp_path / "clip.mp4"), range(1))
+
+    with pytest.raises(PermanentError, match=r"holed\.mp4.*whole picture") as caught:
+        assembled(assembler, [headless], [0, 1.5], folder / "video.mp4")
+
+    assert caught.value.code == "CLIP_BROKEN"
+
+
 @pytest.mark.parametrize("content", [b"", b"<Error>AccessDenied</Error>"], ids=["empty", "text"])
 def test_a_clip_that_is_no_clip_is_refused(
     assembler: PyAvAssembler, tmp_path: Path, folder: Path, content: bytes

@@ -280,6 +280,34 @@ def test_damaged_aac_is_encoded_anew_at_the_measured_length(assembler: PyAvAssem
     assert result.duration_seconds == pytest.approx(measured.duration_seconds, abs=0.001)
 
 
+def spliced(folder: Path) -> Path:
+    """An MP3 that goes from 44.1 kHz stereo to 22.05 kHz mono after two seconds."""
+    stereo = write_sound(folder / "s.mp3", seconds=2, codec="mp3", layout="stereo", encoder={"write_xing": "0"})
+    mono = write_sound(folder / "m.mp3", seconds=3, codec="mp3", rate=22050, encoder={"write_xing": "0"})
+    return written(folder / "spliced.mp3", b"".join(packets_of(stereo, "audio") + packets_of(mono, "audio")))
+
+
+def test_a_recording_that_changes_its_form_on_the_way_is_measured_whole(
+    assembler: PyAvAssembler, tmp_path: Path
+) -> None:
+    facts = assembler.measure(spliced(tmp_path))
+
+    assert facts.duration_seconds == pytest.approx(5, abs=0.2)
+
+
+def test_a_recording_that_changes_its_form_on_the_way_is_encoded_whole(
+    assembler: PyAvAssembler, tmp_path: Path
+) -> None:
+    recording = spliced(tmp_path)
+
+    assembler.encode_audio(recording, tmp_path / "result.m4a")
+
+    measured = assembler.measure(recording)
+    assert assembler.measure(tmp_path / "result.m4a").duration_seconds == pytest.approx(
+        measured.duration_seconds, abs=0.002
+    )
+
+
 def test_encoded_audio_has_its_header_in_front(assembler: PyAvAssembler, tmp_path: Path) -> None:
     assembler.encode_audio(write_sound(tmp_path / "a.wav", seconds=2), tmp_path / "result.m4a")
 

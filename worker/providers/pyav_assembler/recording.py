@@ -1,6 +1,7 @@
 """What is in a recording, found by decoding all of it; and the recording as AAC in MP4."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import av
 from av.audio.codeccontext import AudioCodecContext
+from av.audio.fifo import AudioFifo
 from av.audio.frame import AudioFrame
 from av.audio.resampler import AudioResampler
 from av.audio.stream import AudioStream
@@ -35,7 +37,6 @@ MONO_BITS_PER_SECOND = 96_000
 STEREO_BITS_PER_SECOND = 160_000
 # FFmpeg's documentation of this coder: worse below 64 kbit/s, better and much faster above.
 AAC_OPTIONS = {"aac_coder": "fast"}
-BYTES_PER_FLOAT = 4
 MP4_OPTIONS = {"movflags": "+faststart"}
 
 
@@ -50,12 +51,12 @@ def measure(recording: Path) -> AudioFacts:
         claimed = _claimed_by_wav(recording) or _claimed_seconds(container, stream)
         decoding = _Decoding(container, stream)
         loudness = _Peak()
-        samples = 0
+        samples: Counter[int] = Counter()  # by rate, which spliced files change
         for frame in decoding.frames():
-            samples += frame.samples
+            samples[frame.sample_rate] += frame.samples
             loudness.hear(frame)
         facts = AudioFacts(
-            duration_seconds=samples / stream.codec_context.sample_rate - decoding.padding_seconds,
+            duration_seconds=sum(number / rate for rate, number in samples.items()) - decoding.padding_seconds,
             claimed_seconds=claimed,
             bad_packets=decoding.bad_packets,
             packets=decoding.packets,
@@ -204,8 +205,8 @@ class _Decoding:
     bad_packets: int = 0
     good_bytes: int = 0
     begins_at: int = 0  # in the file; before it stand tags and cover pictures
-    _last_packet_seconds: float = 0.0
-    _last_frame_seconds: float = 0.0
+    _last_packet_ticks: int = 0
+    _last_frame_samples: int = 0
 
     @property
     def padding_seconds(self) -> float:
@@ -214,9 +215,10 @@ class _Decoding:
         A packet of AAC always decodes to a whole frame; how much of the last one belongs to the recording is told by
         the packet's duration (the decoder does not apply it).
         """
-        if not self._last_packet_seconds:
+        if not self._last_packet_ticks or self.stream.time_base is None:
             return 0.0
-        return max(0.0, self._last_frame_seconds - self._last_packet_seconds)
+        decoded_seconds = self._last_frame_samples / self.stream.codec_context.sample_rate
+        return max(0.0, decoded_seconds - float(self._last_packet_ticks * self.stream.time_base))
 
     def frames(self) -> Iterator[AudioFrame]:
         """Every frame that can be decoded."""
@@ -241,9 +243,9 @@ class _Decoding:
                 continue
             if not is_flush:
                 self.good_bytes += packet.size
-                self._last_packet_seconds = float((packet.duration or 0) * packet.time_base)
+                self._last_packet_ticks = packet.duration or 0
             for frame in frames:
-                self._last_frame_seconds = frame.samples / frame.sample_rate
+                self._last_frame_samples = frame.samples
                 yield frame
 
 
@@ -252,19 +254,19 @@ class _Peak:
 
     def __init__(self) -> None:
         self.peak = 0
-        self._to_16_bit: AudioResampler | None = None
-        self._heard: tuple[str, int, str] | None = None
+        self._to_16_bit = AudioResampler(format="s16")
         self._quiet = b""
 
     def hear(self, frame: AudioFrame) -> None:
         """Take a frame into account."""
-        form = (frame.format.name, frame.sample_rate, frame.layout.name)
-        if self._to_16_bit is None or form != self._heard:
-            # Formats change in mid-stream in damaged or spliced files, and a resampler refuses a second one.
-            self._to_16_bit, self._heard = AudioResampler(format="s16", layout=frame.layout), form
-        for converted in self._to_16_bit.resample(frame):
-            channels = len(converted.layout.channels)
-            self._look_at(bytes(converted.planes[0])[: converted.samples * channels * 2])
+        try:
+            converted = self._to_16_bit.resample(frame)
+        except ValueError:
+            # A resampler refuses a second form, and spliced files change theirs on the way.
+            self._to_16_bit = AudioResampler(format="s16")
+            converted = self._to_16_bit.resample(frame)
+        for part in converted:
+            self._look_at(bytes(part.planes[0])[: part.samples * part.layout.nb_channels * 2])
 
     def _look_at(self, samples: bytes) -> None:
         # The high byte bounds a sample, and `translate` drops all the quiet ones at 1 ns each.  Only what may be louder
@@ -323,34 +325,45 @@ def _encode(recording: Path, destination: Path, *, seconds: float) -> None:
         encoder = output.add_stream("aac", rate=rate, options=AAC_OPTIONS, layout=layout)
         encoder.codec_context.bit_rate = MONO_BITS_PER_SECOND if is_mono else STEREO_BITS_PER_SECOND
         encoder.codec_context.open()
-        missing = round(seconds * rate)
-        for frame in _resampled(_Decoding(container, stream).frames(), layout, rate, encoder.codec_context.frame_size):
-            if frame.samples >= missing:
-                output.mux(encoder.encode(_first_samples(frame, missing)))
-                break
-            missing -= frame.samples
+        frames = _in_form(_Decoding(container, stream).frames(), layout, rate)
+        for frame in _regrouped(frames, encoder.codec_context.frame_size, round(seconds * rate)):
             output.mux(encoder.encode(frame))
         output.mux(encoder.encode(None))
 
 
-def _resampled(frames: Iterator[AudioFrame], layout: str, rate: int, frame_size: int) -> Iterator[AudioFrame]:
-    """The frames in the encoder's form, one after the other.
-
-    Timestamps of damaged or spliced files jump; the samples that are there, without the jumps, are what was measured.
-    """
-    resampler = AudioResampler("fltp", layout, rate, frame_size=frame_size)
-    position = 0
+def _in_form(frames: Iterator[AudioFrame], layout: str, rate: int) -> Iterator[AudioFrame]:
+    """The frames as the encoder wants their samples, also where a spliced file changes its own form."""
+    resampler = AudioResampler("fltp", layout, rate)
+    form: tuple[str, str, int] | None = None
     for frame in frames:
-        frame.pts, frame.time_base = position, Fraction(1, frame.sample_rate)
-        position += frame.samples
+        # Timestamps of damaged or spliced files jump.  What was measured are the samples, without the jumps.
+        frame.pts = None
+        frame_form = (frame.format.name, frame.layout.name, frame.sample_rate)
+        if form not in {None, frame_form}:
+            # A resampler takes one form only; one with nothing to do lets everything pass, and the encoder crashes.
+            yield from resampler.resample(None)
+            resampler = AudioResampler("fltp", layout, rate)
+        form = frame_form
         yield from resampler.resample(frame)
     yield from resampler.resample(None)
 
 
-def _first_samples(frame: AudioFrame, count: int) -> AudioFrame:
-    """The beginning of a planar float frame."""
-    shorter = AudioFrame(format="fltp", layout=frame.layout.name, samples=count)
-    for plane, source in zip(shorter.planes, frame.planes, strict=True):
-        plane.update(bytes(source)[: count * BYTES_PER_FLOAT].ljust(plane.buffer_size, b"\0"))
-    shorter.sample_rate, shorter.pts, shorter.time_base = frame.sample_rate, frame.pts, frame.time_base
-    return shorter
+def _regrouped(frames: Iterator[AudioFrame], frame_size: int, total: int) -> Iterator[AudioFrame]:
+    """`total` samples in frames of the encoder's size, the last one shorter, with timestamps from 0 on."""
+    fifo = AudioFifo()
+    position = 0
+    for frame in frames:
+        frame.pts, frame.time_base = None, Fraction(1, frame.sample_rate)
+        fifo.write(frame)
+        while fifo.samples >= frame_size and total - position >= frame_size:
+            yield _placed(fifo.read(frame_size), position)
+            position += frame_size
+    if fifo.samples and position < total:
+        yield _placed(fifo.read(min(fifo.samples, total - position)), position)
+
+
+def _placed(frame: AudioFrame | None, position: int) -> AudioFrame:
+    if frame is None:
+        raise ValueError("the queue held fewer samples than it said")
+    frame.pts, frame.time_base = position, Fraction(1, frame.sample_rate)
+    return frame
