@@ -10,6 +10,8 @@ COMPILE := .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --
 # As the header of the lock repeats it: the command that anybody can run.
 PROJECT_LOCK := --all-extras --group dev pyproject.toml -o requirements/project.txt
 UV_LOCK := requirements/uv.in -o requirements/uv.txt
+# What the function ships: a part of the project's lock, never other versions.
+LAMBDA_LOCK := -c requirements/project.txt requirements/lambda.in -o requirements/lambda.txt
 
 .PHONY: help
 help: ## List the targets
@@ -86,6 +88,10 @@ contracts: $(SET_UP) ## Check who may import whom
 e2e-smoke: demo ## Run the main job and probe the video that it made
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
 
+.PHONY: package
+package: $(SET_UP) ## Build the Lambda archives into build/package (PACKAGE_FLAGS='--architecture arm64 --python 3.13')
+	$(PY) scripts/package.py $(PACKAGE_FLAGS)
+
 # ---- generated files
 
 .PHONY: docs
@@ -104,14 +110,15 @@ docs-check: $(SET_UP)
 lock: $(SET_UP) ## Compile the locks anew, keeping the pins that still fit (LOCK_FLAGS=--upgrade takes newer ones)
 	$(COMPILE) $(LOCK_FLAGS) $(PROJECT_LOCK) >/dev/null
 	$(COMPILE) $(LOCK_FLAGS) $(UV_LOCK) >/dev/null
+	$(COMPILE) $(LOCK_FLAGS) $(LAMBDA_LOCK) >/dev/null
 
 # Compiled in a copy of what it depends on, so that the command in the header is the same, word for word.
 .PHONY: lock-check
 lock-check: $(SET_UP) ## Check that the locks are what pyproject.toml asks for
 	@rm -rf build/lock && mkdir -p build/lock/requirements
 	@cp pyproject.toml build/lock/ && cp requirements/*.txt requirements/*.in build/lock/requirements/
-	cd build/lock && ../../$(COMPILE) $(PROJECT_LOCK) >/dev/null && ../../$(COMPILE) $(UV_LOCK) >/dev/null
-	@for lock in project uv; do diff -u requirements/$$lock.txt build/lock/requirements/$$lock.txt \
+	cd build/lock && ../../$(COMPILE) $(PROJECT_LOCK) >/dev/null && ../../$(COMPILE) $(UV_LOCK) >/dev/null && ../../$(COMPILE) $(LAMBDA_LOCK) >/dev/null
+	@for lock in project uv lambda; do diff -u requirements/$$lock.txt build/lock/requirements/$$lock.txt \
 	  || { echo "requirements/$$lock.txt is not what was asked for: make lock" >&2; exit 1; }; done
 
 # ---- measurements, and a fresh start
