@@ -198,7 +198,7 @@ def _answer(command: Callable[[], int], as_json: bool) -> None:  # noqa: FBT001 
     try:
         code = command()
     except KeyboardInterrupt as error:
-        _refuse("interrupted", "INTERRUPTED", "interrupted before anything was begun", as_json=as_json)
+        _refuse("interrupted", "INTERRUPTED", "before the job was begun; run it again", as_json=as_json)
         raise typer.Exit(130) from error
     except (PermanentError, StoreCorruptError) as error:
         _refuse(

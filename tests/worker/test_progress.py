@@ -78,6 +78,8 @@ class WatchedJob:
             planner=FakePlanner(),
             parts=parts,
             longest_recording=timedelta(minutes=10),
+            transcribing_turn=timedelta(minutes=3),
+            rendering_turn=timedelta(minutes=2),
         )
         self.engine = Engine(machine, store=self.store, dispatcher=MemoryDispatcher(), clock=self.clock)
         self.seen: list[Progress] = []

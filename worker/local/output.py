@@ -16,10 +16,16 @@ from worker.ports import MediaStore
 
 CAPTIONS_SUFFIX = ".vtt"
 
+# The first line of captions that were written beside a video (WebVTT allows text there), so that a second run takes
+# them neither for a transcript that somebody wrote nor for one that must not be replaced.
+_HEADER = b"WEBVTT"
+_OWN_HEADER = b"WEBVTT made by ai-video-worker"
+
 # What a folder must take for the work to begin.  A video is larger, but nobody knows yet by how much.
 _PROBE_BYTES = 64 * 1024
 
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+# The disk is full, the person's share of it is, or a file may not be that large there.
+_FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +66,16 @@ class Output:
             PermanentError: code OUTPUT_UNUSABLE.
             TransientError: code OUTPUT_FULL.
         """
-        wanted = [(job.media.captions_key, self.captions), (job.media.video_key, self.video)]
+        wanted = [
+            (job.media.captions_key, self.captions, _OWN_HEADER),
+            (job.media.video_key, self.video, b""),
+        ]
         try:
             with ExitStack() as stack:
                 written = [
-                    (stack.enter_context(_written_beside(key, path, media)), path) for key, path in wanted if key
+                    (stack.enter_context(_written_beside(key, path, media, header=header)), path)
+                    for key, path, header in wanted
+                    if key
                 ]
                 for temporary, path in written:
                     temporary.replace(path)
@@ -87,27 +98,39 @@ class Output:
         if _are_one_file(self.video, recording):
             raise _unusable(f"{self.video} is the recording itself, and would be replaced; choose another name with -o")
         beside = recording.with_suffix(CAPTIONS_SUFFIX)
-        if with_captions and _are_one_file(self.captions, beside):
+        if with_captions and _are_one_file(self.captions, beside) and not is_own_captions(beside):
             raise _unusable(
                 f"the captions would replace {beside}, the recording's transcript; choose another name with -o, or "
                 "--no-captions"
             )
 
     def _refusal(self, error: OSError) -> PermanentError | TransientError:
+        reason = error.strerror or str(error)
         if error.errno in _FULL:
             return TransientError(
-                "OUTPUT_FULL", f"no space is left for {self.video}; free some, or choose another place with -o"
+                "OUTPUT_FULL",
+                f"{self.video} does not fit there ({reason}); free some space, or choose another place with -o",
             )
-        reason = error.strerror or str(error)
         return _unusable(f"cannot write {self.video} ({reason}); check the folder's permissions, or choose another")
 
 
+def is_own_captions(path: Path) -> bool:
+    """Whether this file was written by `Output.write`, and is nobody's transcript."""
+    with path.open("rb") as file:
+        return file.read(len(_OWN_HEADER)) == _OWN_HEADER
+
+
 @contextmanager
-def _written_beside(key: str, path: Path, media: MediaStore) -> Iterator[Path]:
-    """The object as a finished file in `path`'s folder, so that renaming it is one step; gone unless renamed."""
+def _written_beside(key: str, path: Path, media: MediaStore, *, header: bytes) -> Iterator[Path]:
+    """The object as a finished file in `path`'s folder, so that renaming it is one step; gone unless renamed.
+
+    `header`, if any, takes the place of the plain WebVTT one.
+    """
     temporary = path.with_name(f".{uuid.uuid4().hex}.part")
     try:
         with media.open(key) as stored, temporary.open("xb") as file:
+            if header:
+                file.write(header + stored.read().removeprefix(_HEADER))
             shutil.copyfileobj(stored, file, 1024 * 1024)
             file.flush()
             os.fsync(file.fileno())
