@@ -162,8 +162,9 @@ class Session:
         if isinstance(view, JsonView):
             view.event(event, {"id": job_id, "home": str(self.settings.home)})
         try:
-            with Watching(job_id, store=worker.store, clock=worker.clock, profile=self._profile, view=view):
-                execution = Runner(worker).run(job_id)
+            watching = Watching(job_id, store=worker.store, clock=worker.clock, profile=self._profile, view=view)
+            with watching:
+                execution = Runner(worker).run(job_id, watch=watching.show)
             return self._conclude(worker, execution, output)
         except KeyboardInterrupt:
             self._tell("interrupted", worker.store.get(job_id), output)

@@ -143,7 +143,8 @@ class JsonView:
 class Watching:
     """Looks at a job several times a second while it is entered, whoever works on it, and shows what it finds.
 
-    In a thread of its own: a turn that recognises or draws holds the main thread for minutes.
+    In a thread of its own: a turn that recognises or draws holds the main thread for minutes.  Whoever runs the turns
+    calls `show` after each, so that a phase shorter than a look is not missed.
     """
 
     def __init__(self, job_id: str, *, store: Store, clock: Clock, profile: Profile, view: View) -> None:
@@ -152,6 +153,7 @@ class Watching:
         self._clock = clock
         self._profile = profile
         self._view = view
+        self._one_at_a_time = threading.Lock()
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watching", daemon=True)
         self._seen: tuple[int, Job] | None = None
@@ -180,10 +182,17 @@ class Watching:
             execution = self._store.get(self._job_id)
         except (StoreError, ExecutionNotFoundError):
             return  # whoever works on the job meets the same, and tells it; the next look may succeed
-        if self._seen is None or self._seen[0] != execution.revision:
-            self._seen = (execution.revision, Job.model_validate(execution.data))
-        job = self._seen[1]
-        self._view.show(Look(execution, job, progress(execution, job, self._clock.now(), self._profile)))
+        self.show(execution)
+
+    def show(self, execution: Execution) -> None:
+        """Show the job as it stands in `execution`, unless something newer was shown."""
+        with self._one_at_a_time:
+            if self._seen is not None and execution.revision < self._seen[0]:
+                return
+            if self._seen is None or self._seen[0] != execution.revision:
+                self._seen = (execution.revision, Job.model_validate(execution.data))
+            job = self._seen[1]
+            self._view.show(Look(execution, job, progress(execution, job, self._clock.now(), self._profile)))
 
 
 def view_for(*, as_json: bool) -> View:
