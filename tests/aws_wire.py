@@ -1,5 +1,6 @@
 """The wire between a real boto3 client and its service: what was sent is counted, and answers can be made or lost."""
 
+import json
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -63,8 +64,10 @@ class Wire:
                     URLLib3Session().send(request)
                 raise ReadTimeoutError(endpoint_url=request.url)
             case Answer(status, code, body):
-                if code:  # S3 alone says in XML what is wrong; the others say it in a header, with some JSON beside it
-                    body = f"<Error><Code>{code}</Code></Error>".encode() if service == "s3" else b"{}"
+                if code:
+                    # Lambda says in a header what is wrong, S3 in XML, DynamoDB in JSON.
+                    in_json = json.dumps({"__type": code, "message": "trouble on the wire"})
+                    body = (f"<Error><Code>{code}</Code></Error>" if service == "s3" else in_json).encode()
                 return AWSResponse(
                     request.url,
                     status,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import boto3
@@ -30,12 +31,10 @@ FOREIGN: Mapping[str, Any] = {
 
 def client_of(endpoint_url: str | None, *, max_connections: int = 10) -> DynamoDBClient:
     """A client with room for what only tests do: creating tables, reading rows whole.  No endpoint: moto answers."""
-    return boto3.client(
+    return _session().client(
         "dynamodb",
         region_name="eu-central-1",
         endpoint_url=endpoint_url,
-        aws_access_key_id="none",
-        aws_secret_access_key="none",  # noqa: S106  nobody checks it on the loopback interface
         config=Config(max_pool_connections=max_connections, proxies={}, retries={"total_max_attempts": 1}),
     )
 
@@ -104,6 +103,12 @@ def row(client: DynamoDBClient, layout: TableLayout, execution_id: str) -> dict[
 def named(layout: TableLayout, name: str) -> TableLayout:
     """The same layout on another table."""
     return replace(layout, table_name=name)
+
+
+@cache
+def _session() -> boto3.Session:
+    """One for all tests: a new one would read what DynamoDB can do from the disk again, 0.1 s each."""
+    return boto3.Session(aws_access_key_id="none", aws_secret_access_key="none")  # noqa: S106  nobody checks it
 
 
 def _key_schema(*names: str) -> list[Any]:

@@ -16,7 +16,7 @@ from statemachine.execution import JsonValue
 AttributeValue: TypeAlias = Mapping[str, Any]
 Item: TypeAlias = Mapping[str, AttributeValue]
 
-# What an item may weigh, and how deep lists and maps may nest.
+# What an item may weigh, and how many levels it may have, the innermost text or number included.
 MAX_ITEM_BYTES = 400 * 1024
 MAX_DEPTH = 32
 
@@ -33,7 +33,7 @@ def encode(value: JsonValue, *, depth: int = 1) -> dict[str, Any]:
         PatchError: not a JSON value, or one that DynamoDB cannot keep: a number of more than 38 digits or outside its
             range, text that is no Unicode, more than 32 levels.
     """
-    if depth > MAX_DEPTH and isinstance(value, Mapping | list | tuple):
+    if depth > MAX_DEPTH:
         raise PatchError(f"a value nests deeper than the {MAX_DEPTH} levels that DynamoDB keeps")
     encoded: dict[str, Any]
     match value:

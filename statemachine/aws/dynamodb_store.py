@@ -377,7 +377,7 @@ class DynamoStore:
         except ClientError as error:
             code, message = _code(error), error.response.get("Error", {}).get("Message", "")
             said = f"DynamoDB refused {operation} on table {self.layout.table_name!r}: {code}: {message}"
-            if code in _PASSING:
+            if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004  HTTP
                 raise StoreUnavailableError(said) from error
             if code in {"ConditionalCheckFailedException", "ValidationException"} and operation == "UpdateItem":
                 raise

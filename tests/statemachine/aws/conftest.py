@@ -7,6 +7,7 @@ moto writes through a path that leads into no map, and keeps what it refused for
 import itertools
 from collections.abc import Iterator
 
+import boto3
 import pytest
 from moto import mock_aws
 from mypy_boto3_dynamodb import DynamoDBClient
@@ -18,7 +19,13 @@ from tests import dynoxide
 
 
 @pytest.fixture
-def signed_in(monkeypatch: pytest.MonkeyPatch) -> None:
+def own_session(monkeypatch: pytest.MonkeyPatch) -> None:
+    """boto3 keeps a session with the first credentials it finds: not those of another test."""
+    monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
+
+
+@pytest.fixture
+def signed_in(monkeypatch: pytest.MonkeyPatch, own_session: None) -> None:
     """Credentials that nobody checks, for clients made as the worker makes them; pauses between tries take no time."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "none")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "none")
