@@ -92,6 +92,7 @@ _SOUNDS = {
     "z": "Z",
 }
 _LONG = {"a": "EY", "e": "IY", "i": "AY", "o": "OW", "u": "UW"}
+_LONG_BEFORE_R = {"a": "EH", "e": "IH", "i": "AY", "o": "AO", "u": "UH"}
 _LONGEST_SPELLING = max(map(len, _SOUNDS))
 _MAGIC_E = re.compile(r"([aeiou])([bdfgklmnprstvz])e(s?)$")
 _DOUBLED = re.compile(r"([bcdfghjklmnpqrstvwxz])\1")
@@ -103,9 +104,10 @@ def pronounce(word: str) -> str:
     sounds: list[str] = []
     tail = ""
     if (magic := _MAGIC_E.search(letters)) and magic.start() > 0:
-        # late, more: the last e is silent, and the vowel before it says its own name.
+        # late: the last e is silent, and the vowel before it says its own name (nearly, before an r: shore).
         letters = letters[: magic.start()]
-        tail = " ".join([_LONG[magic[1]], _SOUNDS[magic[2]], *(["S"] if magic[3] else [])])
+        vowels = _LONG_BEFORE_R if magic[2] == "r" else _LONG
+        tail = " ".join([vowels[magic[1]], _SOUNDS[magic[2]], *(["S"] if magic[3] else [])])
     at = 0
     while at < len(letters):
         spelling = next(

@@ -31,10 +31,12 @@ CHECKED_SECONDS = 20.0
 _BELONGS = 0.30
 _TOO_FEW_TO_JUDGE = 5
 
-# Music: fewer words than this in a second of 'speech', none of them sure.  Tones gave 0.35 words/s at a mean
-# confidence of 0.32, speech 1.9 to 3.4 words/s (2026-11-22).
-_FEWEST_WORDS_PER_SECOND = 0.5
-_LEAST_CONFIDENCE = 0.35
+# Music is recognised as a few unsure words.  Six melodies and chords gave 0 to 0.7 words/s at any confidence and up
+# to 1.33 at a mean confidence of 0.38 or less, speech 1.9 to 3.4 at 0.6 to 0.8 (2026-11-22).
+_MUSIC_WORDS_PER_SECOND = 1.0
+_SPEECH_WORDS_PER_SECOND = 1.5
+_LEAST_CONFIDENCE = 0.5
+_SILENCE_AROUND_SECONDS = 0.6  # that the endpointer leaves around an utterance
 
 # Aligning takes longer than in proportion: 0.3 s for 27 s, 6.2 s for 257 s.  Longer recordings are aligned in parts.
 _LONGEST_ALIGNMENT_SECONDS = 300.0
@@ -387,9 +389,11 @@ def _is_speech(said: Sequence[_Said]) -> bool:
     words = [word for one in said for word in one.words]
     if not words:
         return False
-    per_second = len(words) / sum(one.utterance_seconds for one in said)
-    confidence = fmean(word.confidence for word in words)
-    return per_second >= _FEWEST_WORDS_PER_SECOND or confidence >= _LEAST_CONFIDENCE
+    spoken = sum(max(one.utterance_seconds - _SILENCE_AROUND_SECONDS, 0.1) for one in said)
+    per_second = len(words) / spoken
+    if per_second < _MUSIC_WORDS_PER_SECOND:
+        return False
+    return per_second >= _SPEECH_WORDS_PER_SECOND or fmean(word.confidence for word in words) >= _LEAST_CONFIDENCE
 
 
 def _first_seconds(spoken: Iterator[Utterance], seconds: float) -> Iterator[Utterance]:
