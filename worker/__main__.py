@@ -6,8 +6,8 @@ import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType, ModuleType
-from typing import Annotated, Literal, TypeAlias
+from types import FrameType
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -70,19 +70,15 @@ def run(  # noqa: PLR0913, RUF100 - one parameter for each option
     as_json: AsJson = False,
 ) -> None:
     """Make a video of a recording."""
-    commands = _commands()
-    options = commands.Options(
-        aspect_ratio=aspect,
-        style=style,
-        language=language,
-        max_scenes=max_scenes,
-        review_before_render=review,
-        captions=captions,
-    )
-    _answer(
-        lambda: commands.Session(commands.settings_for(home), as_json).run(audio, commands.Output(output), options),
-        as_json,
-    )
+    options = {
+        "aspect_ratio": aspect,
+        "style": style,
+        "language": language,
+        "max_scenes": max_scenes,
+        "review_before_render": review,
+        "captions": captions,
+    }
+    _in_session(lambda session: session.run(audio, output, options), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -92,8 +88,7 @@ def resume(job_id: JobId, output: VideoFile = None, *, home: Home = None, as_jso
     Of one that is completed, only the video is written.  One that another process works on is waited for, and taken
     over when that process is gone.
     """
-    commands = _commands()
-    _answer(lambda: commands.Session(commands.settings_for(home), as_json).resume(job_id, _output(output)), as_json)
+    _in_session(lambda session: session.resume(job_id, output), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -104,10 +99,7 @@ def retry(
 
     Everything that was made is kept.  A scene that a content filter refused has to be changed, with --beats.
     """
-    commands = _commands()
-    _answer(
-        lambda: commands.Session(commands.settings_for(home), as_json).retry(job_id, _output(output), beats), as_json
-    )
+    _in_session(lambda session: session.retry(job_id, output, beats), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -115,17 +107,13 @@ def approve(
     job_id: JobId, output: VideoFile = None, *, beats: BeatsFile = None, home: Home = None, as_json: AsJson = False
 ) -> None:
     """Approve the planned scenes, and make the video."""
-    commands = _commands()
-    _answer(
-        lambda: commands.Session(commands.settings_for(home), as_json).approve(job_id, _output(output), beats), as_json
-    )
+    _in_session(lambda session: session.approve(job_id, output, beats), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
 def cancel(job_id: JobId, *, home: Home = None, as_json: AsJson = False) -> None:
     """Stop a job, whoever works on it."""
-    commands = _commands()
-    _answer(lambda: commands.Session(commands.settings_for(home), as_json).cancel(job_id), as_json)
+    _in_session(lambda session: session.cancel(job_id), home, as_json)
 
 
 @app.command(name="list", epilog=EXIT_CODES)
@@ -136,8 +124,7 @@ def list_jobs(
     as_json: AsJson = False,
 ) -> None:
     """List the jobs, newest first."""
-    commands = _commands()
-    _answer(lambda: commands.Session(commands.settings_for(home), as_json).list_jobs(limit), as_json)
+    _in_session(lambda session: session.list_jobs(limit), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -149,8 +136,7 @@ def show(
     as_json: AsJson = False,
 ) -> None:
     """Show one job: steps, scenes, attempts, errors."""
-    commands = _commands()
-    _answer(lambda: commands.Session(commands.settings_for(home), as_json).show(job_id, as_mermaid=mermaid), as_json)
+    _in_session(lambda session: session.show(job_id, as_mermaid=mermaid), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -164,8 +150,7 @@ def graph(
     if mermaid and table:
         raise typer.BadParameter("--mermaid and --table are two forms; choose one, or neither for a document of both")
     form: Literal["document", "mermaid", "table"] = "mermaid" if mermaid else "table" if table else "document"
-    commands = _commands()
-    _answer(lambda: commands.graph(form, write), as_json=False)
+    _answer(lambda commands: commands.graph(form, write), as_json=False)
 
 
 def main() -> None:
@@ -183,22 +168,18 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _commands() -> ModuleType:
-    from worker.local import commands  # noqa: PLC0415 - engine, rich and media: --help must not wait for them
-
-    return commands
+def _in_session(command: Callable[[Any], int], home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - as below
+    _answer(lambda commands: command(commands.Session(commands.settings_for(home), as_json)), as_json)
 
 
-def _output(path: Path | None) -> object:
-    return None if path is None else _commands().Output(path)
-
-
-def _answer(command: Callable[[], int], as_json: bool) -> None:  # noqa: FBT001 - private, and said at every call
+def _answer(command: Callable[[Any], int], as_json: bool) -> None:  # noqa: FBT001 - private, and said at every call
     """Run a command; a mistake becomes one message and an exit code, never a traceback."""
     try:
-        code = command()
+        from worker.local import commands  # noqa: PLC0415 - engine, rich and media: --help must not wait for them
+
+        code = command(commands)
     except KeyboardInterrupt as error:
-        _refuse("interrupted", "INTERRUPTED", "before the job was begun; run it again", as_json=as_json)
+        _refuse("interrupted", "INTERRUPTED", "nothing was begun; run it again", as_json=as_json)
         raise typer.Exit(130) from error
     except (PermanentError, StoreCorruptError) as error:
         _refuse(

@@ -60,33 +60,34 @@ class Session:
 
     # --- commands that work on a job until it comes to its end or waits for a person ---------------------------------
 
-    def run(self, recording: Path, output: Output, options: Options) -> int:
-        """Make a video of `recording`."""
-        output.check(recording=recording, with_captions=options.captions)
+    def run(self, recording: Path, destination: Path, options: Mapping[str, object]) -> int:
+        """Make a video of `recording`; `options` are fields of `Options`."""
+        wanted, output = Options.model_validate(options), Output(destination)
+        output.check(recording=recording, with_captions=wanted.captions)
         with self._worker() as worker:
-            job_id = Runner(worker).begin(recording, options=options)
+            job_id = Runner(worker).begin(recording, options=wanted)
             return self._finish(worker, job_id, output, event="started")
 
-    def resume(self, abbreviation: str, output: Output | None) -> int:
+    def resume(self, abbreviation: str, destination: Path | None) -> int:
         """Go on with a job that was interrupted, or wait for whoever works on it."""
-        _check(output)
+        output = _checked(destination)
         with self._worker() as worker:
             job_id = _found(worker, abbreviation).execution_id
             Runner(worker).resume(job_id)
             return self._finish(worker, job_id, output, event="resumed")
 
-    def retry(self, abbreviation: str, output: Output | None, beats: Path | None) -> int:
+    def retry(self, abbreviation: str, destination: Path | None, beats: Path | None) -> int:
         """Send a failed job back to where it failed."""
-        _check(output)
+        output = _checked(destination)
         edits = _edits(beats)
         with self._worker() as worker:
             execution = _found(worker, abbreviation)
             self._signal(worker, execution, "retried", lambda job: retry_patch(job, edits))
             return self._finish(worker, execution.execution_id, output, event="retried")
 
-    def approve(self, abbreviation: str, output: Output | None, beats: Path | None) -> int:
+    def approve(self, abbreviation: str, destination: Path | None, beats: Path | None) -> int:
         """Approve the scenes of a job that waits for it, and go on."""
-        _check(output)
+        output = _checked(destination)
         edits = _edits(beats)
         with self._worker() as worker:
             execution = _found(worker, abbreviation)
@@ -396,9 +397,13 @@ def _edits(path: Path | None) -> list[BeatEdit]:
         ) from error
 
 
-def _check(output: Output | None) -> None:
-    if output is not None:
-        output.check()
+def _checked(destination: Path | None) -> Output | None:
+    """Where the video goes, if somebody wants it."""
+    if destination is None:
+        return None
+    output = Output(destination)
+    output.check()
+    return output
 
 
 def _not_now(execution: Execution, event: str) -> PermanentError:

@@ -373,7 +373,7 @@ def test_an_interruption_before_the_job_began_leaves_nothing_to_resume(
         early.setattr(FakeAssembler, "measure", interrupt)
         assert desk.do("run", desk.audio, "-o", desk.video) == 130
 
-    assert desk.err == "interrupted: before the job was begun; run it again\n"
+    assert desk.err == "interrupted: nothing was begun; run it again\n"
     assert desk.job_ids == []
 
 
