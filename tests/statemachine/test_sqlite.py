@@ -130,7 +130,7 @@ def test_a_header_that_cannot_be_read_is_told_with_its_execution(path: Path, hea
 def test_data_that_cannot_be_read_is_told_when_it_is_asked_for(path: Path) -> None:
     with SqliteStore(path) as store:
         store.start(an_execution("job-1"), replace=False)
-        tamper(path, "UPDATE parts SET value = 'broken' WHERE name = 'title'")
+        tamper(path, "UPDATE parts SET entry = 'broken' WHERE name = 'title'")
 
         data = store.get("job-1").data
 
@@ -242,14 +242,14 @@ def test_a_patch_rewrites_what_it_changes_and_nothing_else(path: Path) -> None:
         store.start(an_execution("job-1", data={"steps": history, "title": "x"}), replace=False)
         lease(store, "job-1")
         # Whoever rewrites a row must first read it, and none of these can be read.
-        tamper(path, "UPDATE parts SET value = 'unread' WHERE key NOT IN ('', '\"007\"')")
+        tamper(path, "UPDATE parts SET entry = 'unread' WHERE key NOT IN ('', '\"007\"')")
 
         store.checkpoint("job-1", owner="owner-1", patch={("steps", "007", "status"): "y", ("steps", "300"): {}})
 
         with closing(sqlite3.connect(path)) as connection:
-            rows = dict(connection.execute("SELECT key, value FROM parts WHERE name = 'steps'"))
-    assert rows['"007"'] == '{"status":"y","seconds":7}'
-    assert rows['"300"'] == "{}"
+            rows = dict(connection.execute("SELECT key, entry FROM parts WHERE name = 'steps'"))
+    assert rows['"007"'] == '"007":{"status":"y","seconds":7}'
+    assert rows['"300"'] == '"300":{}'
     assert sum(value == "unread" for value in rows.values()) == 299
 
 
