@@ -14,8 +14,9 @@ from worker.ports import ClipRequest
 from worker.processes import WorkerPool
 from worker.providers.storyboard import film
 
-# A quarter of a second of wall time leaves room for recognising and assembling within 0.40 (issue of `worker run`).
-BOUND_SECONDS = 0.25
+# A quarter of a second of wall time on two cores leaves room for recognising and assembling within the 0.40 that
+# `worker run` aims at.  Bounded is processor time: wall time also tells what else the machine does.
+BOUND_CPU_SECONDS = 0.5
 BOUND_CHILD_MB = 300.0
 CLIP_SECONDS = 5.0
 CLIPS = 4  # of each kind: two for each child
@@ -50,16 +51,18 @@ def measure() -> Iterator[Measurement]:
                 ]
                 reports = [clip.result() for clip in clips]
                 wall = (time.perf_counter() - started) / (CLIPS * CLIP_SECONDS)
-                total += wall
+                cpu = sum(used for used, _ in reports) / (CLIPS * CLIP_SECONDS)
+                total += cpu
                 beside: dict[str, float | str] = {
                     "scene": kind,
                     "shape": shape,
-                    "cpu_seconds_per_second": round(sum(cpu for cpu, _ in reports) / (CLIPS * CLIP_SECONDS), 3),
+                    "cpu_seconds_per_second": round(cpu, 3),
                     "kilobytes_per_second": round(sum(size for _, size in reports) / (CLIPS * CLIP_SECONDS) / 1024),
                 }
                 yield Measurement("draw.seconds_per_second", wall, "s/s", beside=beside)
+            mean = total / len(SCENES)
             yield Measurement(
-                "draw.mean_seconds_per_second", total / len(SCENES), "s/s", bound=BOUND_SECONDS, beside={"shape": shape}
+                "draw.cpu_seconds_per_second", mean, "s/s", bound=BOUND_CPU_SECONDS, beside={"shape": shape}
             )
         peaks = [pool.submit(peak_megabytes) for _ in range(8)]
         yield Measurement("draw.child_memory", max(peak.result() for peak in peaks), "MB", bound=BOUND_CHILD_MB)

@@ -76,6 +76,9 @@ def frames(request: ClipRequest, words: Sequence[Word]) -> Iterator[Canvas]:
         # By the length of the beat, not of the clip: what is trimmed off would take the fade with it.
         share = min(1.0, (index + 0.5) / fading, (count - index - 0.5) / fading)
         yield canvas if share >= 1.0 else canvas.faded(share * share * (3 - 2 * share))
+    # Stage and layers know each other, and the collector counts objects, not the megabytes in them: left to it,
+    # a child grows by some 5 MB a clip.
+    stage.layers.clear()
 
 
 def encode(pictures: Iterator[Canvas], destination: Path, *, aspect_ratio: AspectRatio) -> None:

@@ -18,7 +18,11 @@ _STONE = (122, 108, 98)
 def build_room(stage: Stage) -> None:
     """A kitchen where people eat or it is warm, else a study or drawing room."""
     # Silhouettes indoors are brown, not blue: what lights them burns.
-    stage.palette = replace(stage.palette, ink=mix(stage.palette.ink, (34, 18, 18), 0.75))
+    stage.palette = replace(
+        stage.palette,
+        ink=mix(stage.palette.ink, (34, 18, 18), 0.75),
+        rim=(255, 190, 120) if stage.is_dark else stage.palette.glow,
+    )
     is_kitchen = bool(stage.scene.things & {"meal", "fire"}) and not stage.scene.is_period
     _wall(stage, panelled=not is_kitchen)
     left = stage.pan > 0
@@ -37,7 +41,7 @@ def build_room(stage: Stage) -> None:
         return
     if not stage.is_tall:
         _portrait(stage, 0.5)
-    if by_the_fire and not stage.is_tall and not stage.scene.things & {"letter", "book", "candle"}:
+    if by_the_fire and not stage.is_tall and "letter" not in stage.scene.things:
         _fireside(stage, fire_at)
     else:
         _study(stage, window_at, fire_at)
@@ -415,7 +419,7 @@ def _study(stage: Stage, window_at: float, fire_at: float) -> None:
     people = scene.people or ("gentleman" if scene.is_period else "man")
     at = (window_at + (0.13 if left_of_desk else -0.13)) if not stage.is_tall else 0.5
     tall = round((380 if people not in ("three", "crowd") else 330) * unit)
-    picture = figures.group(people, tall, palette, stage.random, from_left=left_of_desk)
+    picture = figures.group(people, tall, palette, stage.random, from_left=left_of_desk != stage.is_dark)
     edge = (255, 190, 120) if stage.is_dark else palette.glow
     picture = figures.lit_edge(
         picture, edge, from_left=left_of_desk != stage.is_dark, strength=0.8, width=max(2, round(3 * unit))

@@ -38,14 +38,14 @@ PLACES: Mapping[Place, str] = {
 
 HOURS: Mapping[Hour, str] = {
     "night": "night midnight dark darkness moon moonlight moonlit star starry",
-    "dawn": "morning dawn sunrise daybreak breakfast awake",
+    "dawn": "morning early-morning dawn sunrise daybreak breakfast awake",
     "day": "day noon afternoon daylight sunny midday bright",
-    "dusk": "evening dusk sunset twilight golden-hour",
+    "dusk": "evening dusk sunset twilight golden-hour late-afternoon",
 }
 
 WEATHERS: Mapping[Weather, str] = {
     "storm": "storm stormy thunder lightning tempest hurricane gale",
-    "rain": "rain rainy raining drizzle downpour wet umbrella",
+    "rain": "rain rainy raining drizzle downpour umbrella",
     "snow": "snow snowy winter ice frost frozen blizzard",
     "fog": "fog foggy mist misty haze hazy",
     "wind": "wind windy breeze blow gust",
@@ -128,6 +128,10 @@ _VAGUE = frozenset(
 )
 
 
+# In a story these tell what is there; in a prompt they only describe light and cloth.
+_SAID_ONLY = frozenset({"dark", "darkness", "bright", "warm", "warmth", "flame", "flames"})
+
+
 @dataclass(frozen=True, slots=True)
 class Scene:
     """What is to be drawn, decided."""
@@ -143,13 +147,15 @@ class Scene:
 
 def read_scene(prompt: str, narration: str, random: Random) -> Scene:
     """Decide what the words of one scene ask for."""
-    said, asked = _terms(narration), _terms(prompt)
+    said, asked = _terms(narration), _terms(prompt) - _SAID_ONLY
     weight = {
         term: (2.5 if term in said else 1.0) * (0.4 if term in _VAGUE else 2.0 if "-" in term else 1.0)
         for term in said | asked
     }
     is_period = len(_list(_MANNERS) & (said | asked)) >= 1
     things = frozenset(thing for thing, words in THINGS.items() if _list(words) & (said | asked))
+    if things & {"boat", "ship", "bell"} or ("rock" not in said and "lighthouse" in things):
+        things -= {"rock"}  # one thing in the middle
     hour = _best(HOURS, weight)
     weather = _best(WEATHERS, weight) or "clear"
     if weather in ("wind", "clear") and "storm" in asked:
