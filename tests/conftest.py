@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import hypothesis
 import pytest
 
+from tests.simulators.fixtures import vendor_clock, vendors  # noqa: F401 (pytest finds fixtures by their names here)
+
 # Derandomised: the same examples on every machine and in every order, so that a red test is red for everybody.
 # No deadline: a slow machine is not a wrong answer.
 hypothesis.settings.register_profile("project", derandomize=True, deadline=None)

@@ -1,0 +1,78 @@
+"""All vendors together on one port, for one test or one person."""
+
+import uuid
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from statemachine.clock import Clock, SystemClock
+from tests.simulators.bill import Bill
+from tests.simulators.google import FIRST_ORIGIN, Google, VeoModel
+from tests.simulators.google import MODELS as VEO_MODELS
+from tests.simulators.openai import OpenAi, Plan
+from tests.simulators.scenario import Rule, Scenario, Takes
+from tests.simulators.server import Journal, Server
+
+
+class Vendors:
+    """Google and OpenAI on the loopback interface, from entering the block to leaving it.
+
+    Everything is billed, everything is written down, and time is that of `clock`.  See `Google` and `OpenAi` for what
+    each can be told besides rules.
+
+    Attributes:
+        bill: what was charged so far.
+        journal: the requests so far, and what went wrong in the simulators themselves.
+        scenario: the rules; `vendors.scenario.add(...)` lets more hold.
+    """
+
+    def __init__(  # noqa: PLR0913 (the simulators' knobs, all optional)
+        self,
+        *rules: Rule,
+        clock: Clock | None = None,
+        veo_models: Mapping[str, VeoModel] = VEO_MODELS,
+        quota_per_minute: int | None = None,
+        clip_takes: Takes | None = None,
+        short_side: int = 720,
+        b_frames: int = 2,
+        plan: Plan | None = None,
+        port: int = 0,
+        origin: uuid.UUID = FIRST_ORIGIN,
+    ) -> None:
+        self.clock = clock or SystemClock()
+        self.scenario = Scenario(*rules)
+        self.bill = Bill()
+        self.google = Google(
+            scenario=self.scenario,
+            bill=self.bill,
+            clock=self.clock,
+            models=veo_models,
+            quota_per_minute=quota_per_minute,
+            clip_takes=clip_takes,
+            short_side=short_side,
+            b_frames=b_frames,
+            origin=origin,
+        )
+        self.openai = OpenAi(scenario=self.scenario, bill=self.bill, clock=self.clock, plan=plan)
+        self._server = Server(self.scenario, port=port)
+        self._server.add(self.google)
+        self._server.add(self.openai)
+
+    def __enter__(self) -> Self:
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.stop()
+
+    @property
+    def url(self) -> str:
+        """Where all vendors answer."""
+        return self._server.url
+
+    @property
+    def journal(self) -> Journal:
+        """The requests so far."""
+        return self._server.journal
