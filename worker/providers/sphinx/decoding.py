@@ -13,8 +13,8 @@ BYTES_PER_SECOND = 2 * SAMPLE_RATE
 _FRAMES_PER_SECOND = 100
 
 # The second pass (`fwdflat`) makes it slower and no better.  The two limits keep only the likeliest states and words:
-# half the processor time, and the same words (2026-11-22, both sample recordings: 4.2 -> 2.7 and 8.7 -> 4.2 s, word
-# error rate 22.5 -> 21.1 % and 4.8 -> 4.8 %; `python -m benchmarks recognise` shows what it is now).
+# half the processor time, and no more errors (2026-11-22, the human and the synthetic sample in one run: 7.3 -> 2.7 s
+# and 8.7 -> 4.2 s, word error rate 22.5 -> 21.1 % and 4.8 -> 4.8 %; now: `python -m benchmarks recognise`).
 _SETTINGS = {"fwdflat": False, "maxhmmpf": 3000, "maxwpf": 10}
 
 _ALTERNATE = re.compile(r"\(\d+\)$")  # been(2): the second way to say it
