@@ -1116,7 +1116,7 @@ class _Beam:
             share = step / cls.STEPS
             size = (max(8, round(reach * share)), round(reach * 0.2 * (1.35 - 0.35 * share)))
             mask = cone.resize(size, Image.Resampling.BICUBIC).point(
-                [round(level * (0.66 + 0.1 * (1 - share))) for level in range(256)]
+                [round(level * (0.26 + 0.42 * share)) for level in range(256)]
             )
             lights.append((Light.of(colour, mask.transpose(Image.Transpose.FLIP_LEFT_RIGHT)), Light.of(colour, mask)))
         return cls(stage, lamp, depth, seconds, lights)

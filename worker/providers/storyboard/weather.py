@@ -5,7 +5,7 @@
 import math
 from random import Random
 
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
 from worker.providers.storyboard.figures import bird
 from worker.providers.storyboard.planes import Canvas, Light, Rgb, Sprite, mix, soft, yuv
@@ -247,5 +247,7 @@ def smoke(random: Random, size: int, colour: Rgb) -> Image.Image:
     ]
     ImageDraw.Draw(image).line(spline(points)[: 6 * 8], fill=70, width=max(2, size // 6), joint="curve")
     picture = Image.new("RGBA", image.size, (*colour, 0))
-    picture.putalpha(soft(image, size / 9))
+    # It thins out as it rises.
+    fade = Image.linear_gradient("L").resize(image.size)
+    picture.putalpha(ImageChops.multiply(soft(image, size / 9), fade))
     return picture
