@@ -102,6 +102,8 @@ class Explorer(Generic[JobT]):
     Args:
         make_scenario: a new world for every run; nothing may be shared between two.
         engine, store, sweeper: makers of what is tried; another store, or one with a bug planted.
+        whole_sweeps: a sweep is a whole tick, that stays and looks every second.  Slower, and its longer runs make the
+            faults of a random schedule rarer.
     """
 
     def __init__(
@@ -111,9 +113,10 @@ class Explorer(Generic[JobT]):
         engine: EngineMaker = Engine,
         store: Callable[[], DeletableStore] = MemoryStore,
         sweeper: SweeperMaker = Sweeper,
+        whole_sweeps: bool = False,
     ) -> None:
         self._make_scenario = make_scenario
-        self._parts = Parts(engine, store, sweeper)
+        self._parts = Parts(engine, store, sweeper, whole_sweeps)
 
     def exhaust(self, *, faults: int, findings: int = 1) -> Exploration:
         """Every schedule with at most `faults` deviations; stops at so many `findings`."""

@@ -32,7 +32,7 @@ class Properties:
     def __init__(self, machine: Machine[Any]) -> None:
         self._machine = machine
         self._facts: dict[Path, tuple[str, str]] = {}
-        self._begun: Counter[tuple[str, int]] = Counter()
+        self._begun: Counter[int] = Counter()
         self._accepted: dict[str, tuple[Path, str]] = {}
         self._signals: dict[str, int] = {}
         self._run_id: str | None = None
@@ -59,9 +59,8 @@ class Properties:
             _claim(operation == "start", f"{operation} brought a record back that was gone")
         elif before is not after:
             self._moved(operation, before, after, owner)
-            if operation == "lease" and before.lease != after.lease:
-                _claim(now is not None, "a lease is taken at a moment")
-                self._leased(before, after, now or after.updated_at)
+            if operation == "lease" and before.lease != after.lease and now is not None:
+                self._leased(before, after, now)
         if operation == "revive":
             self._begun.clear()  # a person has asked for a turn: the crashes so far are forgotten
         if self._run_id != after.run_id:
@@ -139,19 +138,15 @@ class Properties:
 
     # --- turns and events -----------------------------------------------------------------------------------------
 
-    def begun(self, standing: Execution | None, execution_id: str) -> None:
-        """A step begins to work.
+    def begun(self, standing: Execution) -> None:
+        """The step of the turn that holds the lease begins to work.
 
         Raises:
             PropertyError: its attempt is not counted on the record; if it dies now, it never will be.
         """
-        if standing is None:
-            return
-        key = (execution_id, standing.version)
-        self._begun[key] += 1
-        counted = standing.unsaved_turns >= self._begun[key] and standing.attempt >= 1
-        # A signal or a revival may have moved the record between the lease and this moment; then nothing is counted.
-        _claim(counted or standing.lease is None, f"{standing.state!r} works on an attempt that is not counted yet")
+        self._begun[standing.version] += 1
+        counted = standing.unsaved_turns >= self._begun[standing.version] and standing.attempt >= 1
+        _claim(counted, f"{standing.state!r} works on an attempt that is not counted yet")
 
     def dispatched(self, event: Event, standing: Execution | None) -> None:
         """A turn is asked for.

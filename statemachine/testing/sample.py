@@ -118,7 +118,9 @@ def collect(job: Mapping[str, Any], *, turn: Turn, grocer: Grocer) -> Outcome:
     return Wait(POLL_EVERY)
 
 
-def make_scenario(*, may_be_deleted: bool = False, has_after_work: bool = True) -> Scenario[Mapping[str, Any]]:
+def make_scenario(
+    *, may_be_deleted: bool = False, may_be_resumed: bool = False, has_after_work: bool = True
+) -> Scenario[Mapping[str, Any]]:
     """A new world: a grocer, and the machine that buys from it."""
     effects = Effects()
     grocer = Grocer(effects)
@@ -147,6 +149,7 @@ def make_scenario(*, may_be_deleted: bool = False, has_after_work: bool = True) 
         effects=effects,
         signals={"cancelled": {}, "retried": {}},
         may_be_deleted=may_be_deleted,
+        may_be_resumed=may_be_resumed,
         check=_check,
         after_work=(lambda execution, notices: None) if has_after_work else None,  # noqa: ARG005  nobody is told
     )

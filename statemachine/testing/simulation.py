@@ -48,8 +48,9 @@ MOST_BOUNDARIES = 20_000
 
 FAR = timedelta(days=400)
 
-# What the owner of a record may do at any moment, beside the signals.
+# What may be done to an execution at any moment, beside the signals: its record deleted, and a turn asked for.
 DELETED = "deleted"
+RESUMED = "resumed"
 
 
 class Killed(BaseException):
@@ -101,6 +102,7 @@ class Scenario(Generic[JobT]):
         effects: the log through which every fake vendor of the machine's steps speaks.
         signals: what a person may do at any moment, each at most once.
         may_be_deleted: whether the owner of the record may delete it at any moment.
+        may_be_resumed: whether a person may ask for a turn at any moment, once.
         check: what must hold at the end, beside the engine's own properties: one sentence for each thing that is wrong.
         time_left: what a worker's process has left when it begins.
     """
@@ -110,6 +112,7 @@ class Scenario(Generic[JobT]):
     effects: Effects
     signals: Mapping[str, Patch] = field(default_factory=dict)
     may_be_deleted: bool = False
+    may_be_resumed: bool = False
     check: Callable[[Execution | None, Effects], Sequence[str]] = _nothing_to_check
     after_work: AfterWorkDoer | None = None
     time_left: timedelta = timedelta(minutes=15)
@@ -147,11 +150,15 @@ class DeletableStore(Store, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What is run: the real thing by default, or the real thing with a bug planted."""
+    """What is run: the real thing by default, or the real thing with a bug planted.
+
+    `whole_sweeps`: a sweep is a whole tick of the schedule, that stays and looks every second, instead of one look.
+    """
 
     engine: EngineMaker
     store: Callable[[], DeletableStore]
     sweeper: SweeperMaker
+    whole_sweeps: bool = False
 
 
 @dataclass(slots=True)
@@ -268,7 +275,8 @@ class Simulation(Generic[JobT]):
         self._next: Actor | None = None
         self._queue: list[_InFlight] = []
         self._signals = dict(scenario.signals)
-        self._was_deleted = not scenario.may_be_deleted
+        self._acts = [DELETED] * scenario.may_be_deleted + [RESUMED] * scenario.may_be_resumed
+        self._whole_sweeps = parts.whole_sweeps
         self._swept_at: datetime | None = None
         self._trouble: PropertyError | None = None
         self._ids = 0
@@ -366,7 +374,11 @@ class Simulation(Generic[JobT]):
         if standing is not None:
             self.properties.late(standing, self.clock.now())
         due_at = rows[0].due_at
-        if self._swept_at is not None and due_at <= self._swept_at:
+        if self._swept_at is None:
+            return due_at
+        if self._whole_sweeps:
+            return max(self._swept_at + NEXT_TICK, due_at - NEXT_TICK)
+        if due_at <= self._swept_at:
             return self._swept_at + NEXT_TICK  # that sweep was spoilt, or what it asked for was
         return due_at
 
@@ -376,7 +388,7 @@ class Simulation(Generic[JobT]):
 
     def _last_word(self) -> Actor | None:
         """Nothing is left to happen, unless a person has something to say."""
-        signals = [signal for signal in self._possible_signals() if signal != DELETED]
+        signals = [event for event in self._possible_signals() if event in self._signals]
         if not signals:
             return None
         options = ["end", *signals]
@@ -447,12 +459,17 @@ class Simulation(Generic[JobT]):
             self._told("turn", f"ended by {error}")
 
     def _sweep(self) -> None:
-        self._sweeper.sweep_once()
+        if self._whole_sweeps:
+            self._sweeper.sweep()
+        else:
+            self._sweeper.sweep_once()
 
     def _person(self, event: str) -> Actor:
-        if event == DELETED:
-            self._was_deleted = True
-            return self._spawn("owner", lambda: self.store.delete(EXECUTION_ID))
+        if event in self._acts:
+            self._acts.remove(event)
+            if event == DELETED:
+                return self._spawn("owner", lambda: self.store.delete(EXECUTION_ID))
+            return self._spawn("person", lambda: self._twice(event, lambda: self._engine.resume(EXECUTION_ID)))
         patch = self._signals.pop(event)
         return self._spawn("person", lambda: self._signal(event, patch))
 
@@ -471,13 +488,14 @@ class Simulation(Generic[JobT]):
             self._told(call, f"refused: {error}")
 
     def _possible_signals(self) -> list[str]:
-        if not self._signals and self._was_deleted:
+        """What somebody may do to the execution now."""
+        if not self._signals and not self._acts:
             return []
         standing = self.standing()
         if standing is None:
             return []
         known = self.scenario.machine.events(standing.state)
-        return [*(event for event in self._signals if event in known), *([] if self._was_deleted else [DELETED])]
+        return [*(event for event in self._signals if event in known), *self._acts]
 
     # --- boundaries -------------------------------------------------------------------------------------------------
 
@@ -551,8 +569,8 @@ class Simulation(Generic[JobT]):
     def begun(self, turn: Turn) -> None:
         """A step begins to work."""
         standing = self.standing()
-        if standing is not None and standing.lease is not None and self._holds(turn, standing):
-            self.properties.begun(standing, turn.execution_id)
+        if standing is not None and standing.lease is not None and standing.lease.owner == getattr(turn, "owner", ""):
+            self.properties.begun(standing)
 
     def actor_now(self) -> datetime:
         """The present moment, as the running actor's clock shows it."""
@@ -565,13 +583,10 @@ class Simulation(Generic[JobT]):
         if delay > timedelta(0):
             self._pause(self.clock.now() + delay)
 
-    def _holds(self, turn: Turn, standing: Execution) -> bool:
-        return standing.lease is not None and standing.lease.owner == getattr(turn, "owner", standing.lease.owner)
-
     def _after_lease(self) -> datetime:
-        standing = self.standing()
+        now, standing = self.clock.now(), self.standing()
         lease = standing.lease if standing else None
-        return max(self.clock.now(), lease.expires_at if lease else self.clock.now()) + STALL
+        return max(now, lease.expires_at if lease else now) + STALL
 
     def _choose(self, who: str, call: str, options: Sequence[str]) -> int:
         position = len(self.choices)

@@ -37,11 +37,31 @@ def test_every_single_fault_at_every_boundary_is_survived() -> None:
 
 
 def test_random_schedules_of_up_to_six_faults_are_survived() -> None:
-    found = Explorer(partial(sample.make_scenario, may_be_deleted=True)).sample(RANDOM_SCHEDULES)
+    make = partial(sample.make_scenario, may_be_deleted=True, may_be_resumed=True)
+
+    found = Explorer(make).sample(RANDOM_SCHEDULES)
 
     found.assert_sound()
     assert found.schedules == RANDOM_SCHEDULES
     assert found.endings["completed"] > RANDOM_SCHEDULES / 2
+
+
+def test_person_who_asks_for_a_turn_at_any_boundary_spoils_nothing() -> None:
+    Explorer(partial(sample.make_scenario, may_be_resumed=True)).exhaust(faults=1).assert_sound()
+
+
+def test_record_deleted_at_any_boundary_is_never_brought_back() -> None:
+    found = Explorer(partial(sample.make_scenario, may_be_deleted=True)).exhaust(faults=1)
+
+    found.assert_sound()
+    assert found.endings["no record"] > 20
+
+
+def test_sweep_that_stays_is_interleaved_with_workers_and_with_the_next_one() -> None:
+    found = Explorer(sample.make_scenario, whole_sweeps=True).sample(50, faults=12)
+
+    found.assert_sound()
+    assert found.endings["completed"] > 25
 
 
 def test_execution_without_after_work_survives_every_single_fault() -> None:
