@@ -58,7 +58,7 @@ class Transcript(StoredModel):
     language: str
     duration_seconds: float
     mode: SpeechMode
-    source: str  # who found the words: 'recognised', 'aligned', 'transcribe'
+    source: str  # who found the words: 'recognised', 'aligned', 'supplied', 'transcribe'
     words: tuple[Word, ...] = ()
     segments: tuple[Segment, ...] = ()
     warnings: tuple[str, ...] = ()

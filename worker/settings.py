@@ -18,6 +18,7 @@ class Settings(BaseSettings):
 
     Attributes:
         home: where one machine keeps jobs, media and working files.
+        child_processes: how many recognise, and how many draw, at once on one machine.
         media: where one machine keeps objects; the function keeps them in the bucket.
         bucket: of the platform.
         table_name, partition_key, sort_key, due_index, due_shards: of the platform's table; an empty `sort_key` or
@@ -29,12 +30,12 @@ class Settings(BaseSettings):
 
     home: Path = Field(default_factory=default_home)
     media: Literal["directory", "s3"] = "directory"
-    transcriber: Literal["sphinx"] = "sphinx"
-    planner: Literal["rules"] = "rules"
-    renderer: Literal["storyboard"] = "storyboard"
+    transcriber: Literal["sphinx", "aws"] = "sphinx"
+    planner: Literal["rules", "openai"] = "rules"
+    renderer: Literal["storyboard", "veo"] = "storyboard"
 
     longest_recording_seconds: float = Field(default=600, gt=0)
-    drawing_processes: int = Field(default=2, ge=1)
+    child_processes: int = Field(default=2, ge=1)
 
     bucket: str = ""
     table_name: str = "video_metadata"

@@ -278,7 +278,7 @@ class Session:
 
     @property
     def _profile(self) -> Profile:
-        return replace(LOCAL, concurrency=self.settings.drawing_processes)
+        return replace(LOCAL, concurrency=self.settings.child_processes)
 
 
 def graph(form: GraphForm, destination: Path | None) -> int:

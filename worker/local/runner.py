@@ -11,8 +11,8 @@ from pathlib import Path
 
 from statemachine import Event, Execution, PermanentError
 from statemachine.errors import LeaseHeldError
-from worker.local.worker import LocalWorker
 from worker.job import Options, Recording, new_job_data
+from worker.local.worker import LocalWorker
 
 # How often an idle runner looks at the job, so that whoever watches sees time pass.
 LOOK_EVERY = timedelta(milliseconds=200)

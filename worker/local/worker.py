@@ -59,7 +59,7 @@ class LocalWorker(Worker):
         if self.settings.transcriber == "sphinx":
             from worker.providers.sphinx.transcriber import SphinxTranscriber
 
-            return SphinxTranscriber(media=self.media, pool=self.pool, clock=self.clock)
+            return SphinxTranscriber(media=self.media, pool=self._recognising, clock=self.clock)
         return super().transcriber
 
     @cached_property
@@ -68,7 +68,7 @@ class LocalWorker(Worker):
         if self.settings.renderer == "storyboard":
             from worker.providers.storyboard.renderer import StoryboardRenderer
 
-            return StoryboardRenderer(self._folder("renders"), media=self.media, pool=self.pool)
+            return StoryboardRenderer(self._folder("renders"), media=self.media, pool=self._drawing)
         return super().renderer
 
     @cached_property
@@ -79,15 +79,27 @@ class LocalWorker(Worker):
             store=self.store,
             dispatcher=self.dispatcher,
             clock=self.clock,
-            renewal=Renewal(on_overrun=self.pool.kill),
+            renewal=Renewal(on_overrun=self._kill_children),
         )
 
     @cached_property
-    def pool(self) -> WorkerPool:
-        """The child processes that recognise and draw."""
-        pool = WorkerPool(processes=self.settings.drawing_processes)
+    def _recognising(self) -> WorkerPool:
+        """The child processes that recognise.  They are ended after each recording: drawing needs their memory."""
+        return self._a_pool()
+
+    @cached_property
+    def _drawing(self) -> WorkerPool:
+        """The child processes that draw."""
+        return self._a_pool()
+
+    def _a_pool(self) -> WorkerPool:
+        pool = WorkerPool(processes=self.settings.child_processes)
         self._closing.callback(pool.kill)
         return pool
+
+    def _kill_children(self) -> None:
+        self._recognising.kill()
+        self._drawing.kill()
 
     @cached_property
     def work_folder(self) -> Path:

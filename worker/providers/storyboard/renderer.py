@@ -93,6 +93,11 @@ class StoryboardRenderer:
         """The shortest scene takes about that long."""
         return self._first_poll_after
 
+    @property
+    def watch_for(self) -> timedelta:
+        """Nothing can turn up late: a request is either a file, or was never written."""
+        return timedelta(0)
+
     def submit(self, request: ClipRequest) -> str:
         """Write the request and start drawing; a second submission of an intent is the same operation."""
         operation = _operation_of(request.intent_id)
