@@ -106,7 +106,8 @@ class LineView:
         if phase == self._phase or phase in {"completed", "failed"}:
             return
         self._phase = phase
-        scenes = f" {look.progress.scenes_total} scenes" if phase == "rendering" else ""
+        count = look.progress.scenes_total or 0
+        scenes = f" {count} scene{'s' if count != 1 else ''}" if phase == "rendering" else ""
         print(f"{phase}{scenes}", file=self._stream, flush=True)
 
 
