@@ -169,10 +169,11 @@ class TranscriptionFailed(Effect):
 
 
 class Spoken(Effect):
-    """What is heard in the recording; an empty text is silence."""
+    """What is heard in the recording, and in which language; an empty text is silence."""
 
     kind: Literal["spoken"] = "spoken"
     text: str = ""
+    language: str = "en-US"
 
 
 AnyEffect = Annotated[

@@ -12,13 +12,14 @@ from tests.simulators.google import MODELS as VEO_MODELS
 from tests.simulators.openai import OpenAi, Plan
 from tests.simulators.scenario import Rule, Scenario, Takes
 from tests.simulators.server import Journal, Server
+from tests.simulators.transcribe import Objects, Transcribe
 
 
 class Vendors:
-    """Google and OpenAI on the loopback interface, from entering the block to leaving it.
+    """Google, OpenAI and Transcribe on the loopback interface, from entering the block to leaving it.
 
-    Everything is billed, everything is written down, and time is that of `clock`.  See `Google` and `OpenAi` for what
-    each can be told besides rules.
+    Everything is billed, everything is written down, and time is that of `clock`.  See `Google`, `OpenAi` and
+    `Transcribe` for what each can be told besides rules.
 
     Attributes:
         bill: what was charged so far.
@@ -36,6 +37,8 @@ class Vendors:
         short_side: int = 720,
         b_frames: int = 2,
         plan: Plan | None = None,
+        objects: Objects | None = None,
+        transcription_takes: Takes | None = None,
         port: int = 0,
         origin: uuid.UUID = FIRST_ORIGIN,
     ) -> None:
@@ -54,9 +57,13 @@ class Vendors:
             origin=origin,
         )
         self.openai = OpenAi(scenario=self.scenario, bill=self.bill, clock=self.clock, plan=plan)
+        self.transcribe = Transcribe(
+            scenario=self.scenario, bill=self.bill, clock=self.clock, objects=objects, takes=transcription_takes
+        )
         self._server = Server(self.scenario, port=port)
         self._server.add(self.google)
         self._server.add(self.openai)
+        self._server.add(self.transcribe)
 
     def __enter__(self) -> Self:
         self._server.start()
