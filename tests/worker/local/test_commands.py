@@ -505,11 +505,11 @@ def test_a_file_of_jobs_that_is_not_ours_is_refused(desk: Desk) -> None:
 
 
 def test_a_setting_that_makes_no_sense_is_named(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AI_VIDEO_DRAWING_PROCESSES", "none")
+    monkeypatch.setenv("AI_VIDEO_CHILD_PROCESSES", "none")
 
     assert desk.do("list") == 2
 
-    assert "AI_VIDEO_DRAWING_PROCESSES" in desk.err
+    assert "AI_VIDEO_CHILD_PROCESSES" in desk.err
 
 
 # --- graph -----------------------------------------------------------------------------------------------------------
