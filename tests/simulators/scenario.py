@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from threading import Lock
 from typing import Annotated, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, JsonValue
 
 # The first group is what comes over the wire, the second what becomes of accepted work.
 Place = Literal[
@@ -230,9 +230,6 @@ class Rule(BaseModel):
         return ordinal >= self.first and (self.times is None or ordinal < self.first + self.times)
 
 
-RULES = TypeAdapter(tuple[Rule, ...])
-
-
 @dataclass(frozen=True, slots=True)
 class Subject:
     """What a request is about, as far as rules tell requests apart."""
@@ -261,6 +258,12 @@ class Scenario:
         self._lock = Lock()
         self._rules: list[tuple[Rule, Counter[int | None]]] = []
         self.add(*rules)
+
+    @property
+    def rules(self) -> tuple[Rule, ...]:
+        """The rules that hold now, in order."""
+        with self._lock:
+            return tuple(rule for rule, _ in self._rules)
 
     def add(self, *rules: Rule) -> None:
         """Let these rules hold too; each counts from now on."""

@@ -1,15 +1,18 @@
 """All vendors together on one port, for one test or one person."""
 
+import json
 import uuid
 from collections.abc import Mapping
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from statemachine.clock import Clock, SystemClock
 from tests.simulators.bill import Bill
+from tests.simulators.control import Control
 from tests.simulators.google import FIRST_ORIGIN, Google, VeoModel
 from tests.simulators.google import MODELS as VEO_MODELS
-from tests.simulators.openai import OpenAi, Plan
+from tests.simulators.openai import API_KEY, OpenAi, Plan
 from tests.simulators.scenario import Rule, Scenario, Takes
 from tests.simulators.server import Journal, Server
 from tests.simulators.transcribe import Objects, Transcribe
@@ -64,6 +67,9 @@ class Vendors:
         self._server.add(self.google)
         self._server.add(self.openai)
         self._server.add(self.transcribe)
+        self._server.add(
+            Control(scenario=self.scenario, bill=self.bill, journal=self._server.journal, google=self.google)
+        )
 
     def __enter__(self) -> Self:
         self._server.start()
@@ -83,3 +89,18 @@ class Vendors:
     def journal(self) -> Journal:
         """The requests so far."""
         return self._server.journal
+
+    def environment(self, directory: Path) -> dict[str, str]:
+        """The SDKs' own variables by which they find the simulators; a key file is written into `directory`."""
+        key_file = directory / "service_account.json"
+        key_file.write_text(json.dumps(self.google.service_account_info(self.url)), encoding="utf-8")
+        return {
+            "OPENAI_API_KEY": API_KEY,
+            "OPENAI_BASE_URL": f"{self.url}/v1",
+            "GOOGLE_CLOUD_PROJECT": self.google.project,
+            "GOOGLE_CLOUD_LOCATION": "us-central1",
+            "GOOGLE_VERTEX_BASE_URL": self.url,
+            "GOOGLE_APPLICATION_CREDENTIALS": str(key_file),
+            "STORAGE_EMULATOR_HOST": self.url,
+            "AWS_ENDPOINT_URL_TRANSCRIBE": self.url,
+        }
