@@ -27,6 +27,8 @@ class DynoxideError(Exception):
 @contextmanager
 def running_dynoxide() -> Iterator[str]:
     """The address of an empty server, which ends with the block."""
+    if not BINARY.exists():
+        raise DynoxideError(NOT_INSTALLED)
     said = ""
     for _ in range(_TRIES):
         port = _free_port()

@@ -1,0 +1,120 @@
+"""The record of the longest job that the worker takes by default, with texts as long as real ones."""
+
+from datetime import UTC, datetime, timedelta
+
+from worker.job import (
+    ClipAttempt,
+    Job,
+    MediaKeys,
+    Options,
+    Recording,
+    SceneBeat,
+    SceneTask,
+    TranscriptionState,
+    scene_key,
+)
+
+# Ten minutes in scenes of eight seconds, the longest that Veo makes.
+SCENES = 75
+SCENE_SECONDS = 8.0
+
+_NOW = datetime(2026, 11, 22, 12, 0, 0, 250_000, tzinfo=UTC)
+_PREFIX = f"ai-video/3f6a1c2e-9b54-4d0e-8f7a-2c1b0d9e8f7a/{'a' * 32}/"
+
+# 150 words a minute are 20 words, some 115 characters, in a scene; planners write about 50 words of prompt for it.
+_NARRATION = (
+    "And when the morning came, the keeper climbed the last stairs, looked over the water and saw that nobody had left."
+)
+_PROMPT = (
+    "Wide aerial shot of a lonely lighthouse on a rocky coast at dawn, waves breaking slowly below, warm light from "
+    "the lantern room; the keeper in a dark blue coat walks along the railing and looks out over the sea. Slow dolly "
+    "forward, soft haze, muted teal and amber, painterly light, no text."
+)
+_NEGATIVE = "text, letters, captions, subtitles, watermark, logo, frame, distorted faces, extra limbs, flicker"
+_MODEL = "veo-3.1-fast-generate-001"
+
+
+def longest_job() -> Job:
+    """A completed job of ten minutes: every scene has its clip, every tenth needed a second attempt."""
+    return Job(
+        video_id="3f6a1c2e-9b54-4d0e-8f7a-2c1b0d9e8f7a",
+        run_id="a" * 32,
+        prefix=_PREFIX,
+        owner_id="eu-central-1:1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901",
+        recording=Recording(
+            key="uploads/2026/11/lighthouse.mp3", filename="The Lighthouse.mp3", duration_seconds=600.0
+        ),
+        options=Options(),
+        audio_transcription=TranscriptionState(
+            transcription_id=f"ai-video-{'a' * 32}-1",
+            language="en-US",
+            duration_seconds=600.0,
+            mode="speech",
+            source="transcribe",
+            text=(_NARRATION * SCENES)[:4000],
+            is_truncated=True,
+            word_count=1500,
+            full_json_s3_key=f"{_PREFIX}transcript-0123456789abcdef.json",
+        ),
+        scene_beats={scene_key(index): _beat(index) for index in range(SCENES)},
+        vertex_ai_tasks={scene_key(index): _task(index) for index in range(SCENES)},
+        media=MediaKeys(
+            audio_key=f"{_PREFIX}audio-0123456789abcdef.m4a",
+            video_key=f"{_PREFIX}video-0123456789abcdef.mp4",
+            captions_key=f"{_PREFIX}captions-0123456789abcdef.vtt",
+            poster_key=f"{_PREFIX}poster-0123456789abcdef.jpg",
+            duration_seconds=600.0,
+        ),
+        final_video_url=f"s3://media/{_PREFIX}video-0123456789abcdef.mp4",
+        style_bible=_PROMPT,
+        title="The Lighthouse",
+    )
+
+
+def _beat(index: int) -> SceneBeat:
+    return SceneBeat(
+        scene_index=index,
+        start_seconds=index * SCENE_SECONDS,
+        end_seconds=index * SCENE_SECONDS + 7.96,
+        narration=_NARRATION,
+        visual_prompt=_PROMPT,
+        negative_prompt=_NEGATIVE,
+    )
+
+
+def _task(index: int) -> SceneTask:
+    attempts = {"001": _attempt(index, "clip")}
+    if index % 10 == 0:
+        attempts = {"001": _attempt(index, "filtered"), "002": _attempt(index, "clip")}
+    return SceneTask(
+        scene_index=index,
+        status="completed",
+        attempts=attempts,
+        clip_key=f"{_PREFIX}clips/{scene_key(index)}-0123456789abcdef.mp4",
+        clip_seconds=SCENE_SECONDS,
+        thumbnail_key=f"{_PREFIX}thumbnails/{scene_key(index)}-0123456789abcdef.jpg",
+    )
+
+
+def _attempt(index: int, outcome: str) -> ClipAttempt:
+    filtered = outcome == "filtered"
+    return ClipAttempt(
+        intent_id="b" * 32,
+        prefix=f"{_PREFIX}renders/{scene_key(index)}/{'b' * 32}/",
+        beat_revision=1,
+        model=_MODEL,
+        seconds=SCENE_SECONDS,
+        seed=1_234_567_890,
+        price_usd=0.8,
+        intended_at=_NOW,
+        watch_from=_NOW + timedelta(minutes=2),
+        operation=(
+            f"projects/video-platform-prod/locations/us-central1/publishers/google/models/{_MODEL}"
+            "/operations/3f6a1c2e-9b54-4d0e-8f7a-2c1b0d9e8f7a"
+        ),
+        submitted_at=_NOW,
+        ended_at=_NOW,
+        outcome="filtered" if filtered else "clip",
+        error_code="CONTENT_FILTERED" if filtered else None,
+        error_message="The prompt was refused by the content filter (support code 58061214)." if filtered else None,
+    )
