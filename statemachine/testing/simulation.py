@@ -176,18 +176,18 @@ class Crew:
     """Threads for actors, kept for the next run.  Close it, or use it in a `with` block."""
 
     def __init__(self) -> None:
-        self._idle: list[_Hand] = []
-        self._all: list[_Hand] = []
+        self._idle: list[Hand] = []
+        self._all: list[Hand] = []
 
-    def take(self) -> "_Hand":
+    def take(self) -> "Hand":
         """A thread that has nothing to do."""
         if self._idle:
             return self._idle.pop()
-        hand = _Hand()
+        hand = Hand()
         self._all.append(hand)
         return hand
 
-    def give_back(self, hand: "_Hand") -> None:
+    def give_back(self, hand: "Hand") -> None:
         """The thread has nothing to do any more."""
         self._idle.append(hand)
 
@@ -203,7 +203,7 @@ class Crew:
         self.close()
 
 
-class _Hand:
+class Hand:
     """A thread that works only while it is resumed.  Locks, because they hand over faster than anything above them."""
 
     def __init__(self) -> None:
@@ -269,7 +269,7 @@ class Simulation(Generic[JobT]):
         self.clock = VirtualClock()
         self._chooser = chooser
         self._crew = crew
-        self._hands: dict[str, _Hand] = {}
+        self._hands: dict[str, Hand] = {}
         self._paused: list[Actor] = []
         self._running: Actor | None = None
         self._next: Actor | None = None
