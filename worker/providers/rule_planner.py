@@ -275,7 +275,7 @@ class RulePlanner:
             )
         return ScenePlan(
             title=_title(transcript),
-            style_bible=f"{_capital(style)}. The same places, people and palette in every scene; "
+            style_bible=f"{_capital(style)}. The same characters, places and palette in every scene; "
             "nobody speaks to the camera.",
             beats=tuple(beats),
         )
