@@ -79,12 +79,13 @@ class Profile:
     per_minute: int | None = None
 
 
-# The local parts, two processes drawing (2 cores, 2026-11-22, `python -m benchmarks run`).
+# The local parts, two processes drawing.  Medians by `python -m worker show` after samples/narration_human_librivox.mp3
+# (27.2 s) on 2 cores, 2026-11-22: 4.2 s recognising, 5.0 s drawing, 0.3 s assembling; nine of ten as on a busy machine.
 LOCAL = Profile(
     transcribing=Effort(Estimate(1.0, 2.0), Estimate(0.15, 0.25)),
     planning=Effort(Estimate(0.2, 0.5)),
-    clip=Effort(Estimate(0.2, 0.5), Estimate(0.5, 0.9)),
-    assembling=Effort(Estimate(0.5, 1.5), Estimate(0.03, 0.06)),
+    clip=Effort(Estimate(0.2, 0.5), Estimate(0.35, 0.8)),
+    assembling=Effort(Estimate(0.2, 1.0), Estimate(0.01, 0.03)),
     concurrency=2,
 )
 

@@ -7,7 +7,8 @@ import json
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -135,15 +136,10 @@ class Session:
 
     # --- small parts -------------------------------------------------------------------------------------------------
 
-    def _worker(self) -> LocalWorker:
-        worker = build_local(self.settings)
-        # A traceback helps nobody who makes a video; it helps whoever looks for the reason later.
-        logging.basicConfig(
-            filename=log_path(self.settings),
-            level=logging.WARNING,
-            format="%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s",
-        )
-        return worker
+    @contextmanager
+    def _worker(self) -> Iterator[LocalWorker]:
+        with build_local(self.settings) as worker, _logged_to(log_path(self.settings)):
+            yield worker
 
     def _signal(self, worker: LocalWorker, execution: Execution, event: str, patch: Callable[[Job], Patch]) -> None:
         job = Job.model_validate(execution.data)
@@ -346,6 +342,32 @@ def settings_for(home: Path | None) -> Settings:
 def log_path(settings: Settings) -> Path:
     """Where warnings and tracebacks are written."""
     return settings.home.expanduser() / "worker.log"
+
+
+class _LogFile(logging.FileHandler):
+    """A log that cannot be written (a full disk) must not stand in the way of the message that says so."""
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's name
+        del record
+
+
+@contextmanager
+def _logged_to(path: Path) -> Iterator[None]:
+    """Keep warnings and tracebacks: they help nobody who makes a video, but whoever looks for the reason later."""
+    handler: logging.Handler
+    try:
+        handler = _LogFile(path, encoding="utf-8")
+    except OSError:
+        handler = logging.NullHandler()  # as above
+    handler.setLevel(logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(process)d %(levelname)s %(name)s: %(message)s"))
+    root = logging.getLogger()
+    root.addHandler(handler)
+    try:
+        yield
+    finally:
+        root.removeHandler(handler)
+        handler.close()
 
 
 class _Nobody:

@@ -512,6 +512,25 @@ def test_a_setting_that_makes_no_sense_is_named(desk: Desk, monkeypatch: pytest.
     assert "AI_VIDEO_CHILD_PROCESSES" in desk.err
 
 
+def test_a_traceback_goes_to_the_log_and_the_message_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    renderer = FakeRenderer(poll_error=RuntimeError("a bug"))
+    desk = at_a_desk(tmp_path, monkeypatch, renderer)
+
+    assert desk.do("run", desk.audio, "-o", desk.video) == 1
+
+    log = desk.home / "worker.log"
+    assert "Traceback" not in desk.err
+    assert "(INTERNAL, rendering)" in desk.err
+    assert f"details:  {log}" in desk.err
+    assert "RuntimeError: a bug" in log.read_text(encoding="utf-8")
+
+
+def test_a_log_that_cannot_be_written_stops_nothing(desk: Desk) -> None:
+    (desk.home / "worker.log").mkdir(parents=True)
+
+    assert desk.do("run", desk.audio, "-o", desk.video) == 0
+
+
 # --- graph -----------------------------------------------------------------------------------------------------------
 
 
