@@ -83,7 +83,9 @@ class Desk:
             def assembler(self) -> VideoAssembler:
                 return FakeAssembler()
 
-        return FakedWorker(settings, clock=self.clock)
+        worker = FakedWorker(settings, clock=self.clock)
+        worker.store  # noqa: B018 - as `build_local` does: a home that cannot be used is told at once
+        return worker
 
     def do(self, *words: str | Path) -> int:
         """Type a command; its exit code is returned, what it said is kept."""
