@@ -193,4 +193,4 @@ def _ending(execution: Execution | None) -> str:
 
 
 def _line(position: int, moment: datetime, who: str, call: str, chosen: str) -> str:
-    return f"  {position:4d} {moment:%H:%M:%S} {who:<10} {call}{f'  →  {chosen}' if chosen else ''}"
+    return f"  {position:4d} {moment:%H:%M:%S} {who:<10} {call}{f'  →  {chosen}' if chosen else ''}".rstrip()

@@ -354,7 +354,7 @@ class Simulation(Generic[JobT]):
     def _delivered(self, deliverable: list[_InFlight]) -> Actor | None:
         """A worker for the next event; None when it was chosen to come late."""
         others = len({flight.event for flight in deliverable}) > 1
-        options = ["first", "late", "fast", "slow", *(["last"] if others else [])]
+        options = ["", "late", "fast", "slow", *(["last"] if others else [])]
         chosen = options[self._choose("delivery", "", options)]
         flight = deliverable[-1] if chosen == "last" else deliverable[0]
         if chosen == "late":
@@ -391,7 +391,7 @@ class Simulation(Generic[JobT]):
         signals = [event for event in self._possible_signals() if event in self._signals]
         if not signals:
             return None
-        options = ["end", *signals]
+        options = ["", *signals]
         chosen = self._choose("the end", "", options)
         return self._person(options[chosen]) if chosen else None
 
