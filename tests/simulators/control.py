@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter, ValidationEr
 from werkzeug.wrappers import Request, Response
 
 from tests.simulators.bill import Bill
-from tests.simulators.google import Google
+from tests.simulators.google_tokens import GoogleTokens
 from tests.simulators.presets import PRESETS
 from tests.simulators.scenario import Answer, Place, Rule, Scenario, Subject
 from tests.simulators.server import Journal, LoggedRequest, Route
@@ -34,11 +34,11 @@ class ScenarioChange(BaseModel):
 class Control:
     """The simulators' own part of the server; scenarios do not meet it."""
 
-    def __init__(self, *, scenario: Scenario, bill: Bill, journal: Journal, google: Google) -> None:
+    def __init__(self, *, scenario: Scenario, bill: Bill, journal: Journal, tokens: GoogleTokens) -> None:
         self._scenario = scenario
         self._bill = bill
         self._journal = journal
-        self._google = google
+        self._tokens = tokens
 
     def routes(self) -> Iterable[Route]:
         """Everything below `/_simulator/`."""
@@ -75,8 +75,8 @@ class Control:
         return _json({"requests": requests, "faults": list(self._journal.faults)})
 
     def _expire_tokens(self, request: Request) -> Response:
-        self._google.expire_tokens()
-        return _json({"expired": self._google.issued_tokens})
+        self._tokens.expire_tokens()
+        return _json({"expired": self._tokens.count})
 
 
 def _nowhere(request: Request) -> Place | None:

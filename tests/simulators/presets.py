@@ -71,15 +71,7 @@ PRESETS: Mapping[str, tuple[Rule, ...]] = {
     "filtered_nested": (
         Rule(place="veo.clip", effect=Filtered(support_codes=(29310472, 15236754), is_nested=True), is_per_scene=True),
     ),
-    "retired_model": (
-        Rule(
-            place="veo.submit",
-            effect=Answer(
-                status=404, reason="Publisher Model was not found or your project does not have access to it."
-            ),
-            times=None,
-        ),
-    ),
+    "retired_model": (Rule(place="veo.submit", effect=Answer(status=404), times=None),),
     "expired_token": (Rule(place="veo.submit", effect=Answer(status=401)),),
     "refusal": (Rule(place="openai.plan", effect=Refusal(), times=None),),
     # A plan that has to be repaired once, each in another way.

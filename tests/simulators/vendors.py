@@ -10,12 +10,13 @@ from typing import Self
 from statemachine.clock import Clock, SystemClock
 from tests.simulators.bill import Bill
 from tests.simulators.control import Control
-from tests.simulators.google import FIRST_ORIGIN, Google, VeoModel
-from tests.simulators.google import MODELS as VEO_MODELS
+from tests.simulators.google import Google
 from tests.simulators.openai import API_KEY, OpenAi, Plan
 from tests.simulators.scenario import Rule, Scenario, Takes
 from tests.simulators.server import Journal, Server
 from tests.simulators.transcribe import Objects, Transcribe
+from tests.simulators.veo import FIRST_ORIGIN, VeoModel
+from tests.simulators.veo import MODELS as VEO_MODELS
 
 
 class Vendors:
@@ -64,12 +65,11 @@ class Vendors:
             scenario=self.scenario, bill=self.bill, clock=self.clock, objects=objects, takes=transcription_takes
         )
         self._server = Server(self.scenario, port=port)
-        self._server.add(self.google)
-        self._server.add(self.openai)
-        self._server.add(self.transcribe)
-        self._server.add(
-            Control(scenario=self.scenario, bill=self.bill, journal=self._server.journal, google=self.google)
+        control = Control(
+            scenario=self.scenario, bill=self.bill, journal=self._server.journal, tokens=self.google.tokens
         )
+        for vendor in (self.google.tokens, self.google.veo, self.google.storage, self.openai, self.transcribe, control):
+            self._server.add(vendor)
 
     def __enter__(self) -> Self:
         self._server.start()
