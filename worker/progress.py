@@ -79,8 +79,9 @@ class Profile:
     per_minute: int | None = None
 
 
-# The local parts, two processes drawing.  Medians by `python -m worker show` after samples/narration_human_librivox.mp3
-# (27.2 s) on 2 cores, 2026-11-22: 4.2 s recognising, 5.0 s drawing, 0.3 s assembling; nine of ten as on a busy machine.
+# The local parts, two processes drawing.  `python -m worker show` after one run on samples/narration_human_librivox.mp3
+# (27.2 s) on 2 cores, 2026-11-22: 4.2 s recognising, 5.0 s drawing, 0.3 s assembling; nine of ten are guessed from runs
+# on a busy machine.
 LOCAL = Profile(
     transcribing=Effort(Estimate(1.0, 2.0), Estimate(0.15, 0.25)),
     planning=Effort(Estimate(0.2, 0.5)),

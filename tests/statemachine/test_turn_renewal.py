@@ -216,3 +216,17 @@ def test_overrun_of_a_renewal_that_names_nothing_to_end_just_ends() -> None:
 
     assert engine.run_turn(dispatcher.events.popleft()).kind == "advanced"
     assert ended.acquire(blocking=False)
+
+
+def test_turn_that_a_person_stops_leaves_its_execution_free_at_once() -> None:
+    def stopped(turn: Turn) -> None:
+        bench.stepper.advance(timedelta(seconds=1))
+        raise KeyboardInterrupt
+
+    bench = Bench(stopped)
+
+    with pytest.raises(KeyboardInterrupt):
+        bench.stepper.step()
+
+    assert bench.lease().has_expired(NOON + timedelta(seconds=1))
+    assert bench.stepper.execution.due_at == NOON + timedelta(seconds=1)

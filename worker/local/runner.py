@@ -12,6 +12,7 @@ from pathlib import Path
 from statemachine import Event, Execution, PermanentError
 from statemachine.errors import LeaseHeldError
 from worker.job import Options, Recording, new_job_data
+from worker.local.output import is_own_captions
 from worker.local.worker import LocalWorker
 
 # How often an idle runner looks at the job, so that whoever watches sees time pass.
@@ -119,4 +120,7 @@ def _check_readable(recording: Path) -> None:
 
 def _transcript_beside(recording: Path) -> Path | None:
     candidates = (recording.with_suffix(suffix) for suffix in TRANSCRIPT_SUFFIXES)
-    return next((path for path in candidates if path.is_file() and path != recording), None)
+    # The captions of an earlier run may lie there too; taken for a transcript, they would caption themselves.
+    return next(
+        (path for path in candidates if path.is_file() and path != recording and not is_own_captions(path)), None
+    )
