@@ -16,7 +16,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
@@ -261,7 +261,7 @@ class Engine(Generic[JobT]):
                 return execution  # the first call had succeeded
             if event not in self.machine.signals:
                 raise EventNotAllowedError(event, execution.state, allowed=self._signals(execution.state))
-            target = self.machine.fire(event, execution.state, failed_in=execution.failed_in)
+            target = self._signal_target(event, execution)
             is_cancel = target == self.machine.failed
             if expected_version not in (None, execution.version) and not is_cancel:
                 raise VersionConflictError(execution_id, expected=expected_version or 0, stored=execution.version)
@@ -628,7 +628,7 @@ class Engine(Generic[JobT]):
             reason = f"after-work failed: {type(error).__name__}: {error}"
             delay = min(AFTER_WORK_FIRST_DELAY * 2 ** min(work.tries, 16), AFTER_WORK_MAX_DELAY)
             if now + delay - work.since > AFTER_WORK_LIMIT:
-                log.error("%s: %s; given up after a day", execution.execution_id, reason)  # noqa: TRY400
+                log.error("%s: %s; given up after a day", execution.execution_id, reason)  # noqa: TRY400  said above
             else:
                 log.warning("%s: %s; try %d", execution.execution_id, reason, work.tries + 1)
                 due_at, left = now + delay, replace(work, tries=work.tries + 1)
@@ -679,6 +679,20 @@ class Engine(Generic[JobT]):
     def _signals(self, state: str) -> tuple[str, ...]:
         return tuple(event for event in self.machine.events(state) if event in self.machine.signals)
 
+    def _signal_target(self, event: str, execution: Execution) -> str:
+        """The state to which a person's event leads.
+
+        A cancel asks only that the execution has not ended: it reaches one too that is parked in a state that this
+        machine does not know.
+
+        Raises:
+            EventNotAllowedError: it leads nowhere.
+        """
+        is_parked = self.machine.state(execution.state) is None and execution.status == self.machine.working_status
+        if is_parked and any(t.event == event and t.target == self.machine.failed for t in self.machine.transitions):
+            return self.machine.failed
+        return self.machine.fire(event, execution.state, failed_in=execution.failed_in)
+
     def _leads_back(self, event: str) -> bool:
         return any(t.event == event and t.target == BACK for t in self.machine.transitions)
 
@@ -714,6 +728,13 @@ class Engine(Generic[JobT]):
         thread.start()
         try:
             yield
+        except (KeyboardInterrupt, SystemExit):
+            # A person stops this process, and may resume in the next breath: the lease ends now, not in ten seconds.
+            ended.set()
+            thread.join()
+            with suppress(LeaseLostError, ExecutionNotFoundError, StoreError):
+                self.store.renew(turn.execution_id, owner=turn.owner, expires_at=turn.now)
+            raise
         finally:
             ended.set()
             thread.join()
