@@ -1,19 +1,21 @@
 """Attempts, crashes, deadlines and budgets: everything comes to an end, and says why."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from statemachine.engine import CHAIN_LIMIT, CHAIN_PAUSE, FREE_WAIT_LIMIT, TURN_LIMIT
-from statemachine.errors import TransientError
+from statemachine.errors import EventNotAllowedError, TransientError
 from statemachine.execution import Execution, Failure
+from statemachine.machine import BACK, Machine, Terminal, Transition, Working
 from statemachine.memory import MemoryStore
 from statemachine.outcome import Advance, Outcome, Wait
 from statemachine.retry import RetryPolicy
 from statemachine.testing import Stepper
 from statemachine.testing.clock import NOON
-from tests.statemachine.machines import DEADLINE, Job, Script, a_machine
+from tests.statemachine.machines import DEADLINE, MAX_TURN, Job, Script, a_machine, as_it_is
 
 BUSY = TransientError("BUSY", "the press is busy")
 SECOND = timedelta(seconds=1)
@@ -314,10 +316,24 @@ class Deployments:
         self.new.start({})
 
     @staticmethod
-    def _without_drafting() -> Any:  # noqa: ANN401  a machine, of whatever it reads
-        machine = a_machine()
-        machine.states = {name: state for name, state in machine.states.items() if name != "drafting"}
-        return machine
+    def _without_drafting() -> Machine[Job]:
+        return Machine(
+            "letters",
+            states=[
+                Working("printing", step=Script(Advance("printed")), deadline=DEADLINE, max_turn=MAX_TURN),
+                Terminal("completed"),
+                Terminal("failed"),
+            ],
+            initial="printing",
+            transitions=[
+                Transition("printed", "printing", "completed"),
+                Transition("failed", "printing", "failed"),
+                Transition("cancelled", "printing", "failed"),
+                Transition("retried", "failed", BACK),
+            ],
+            signals={"cancelled", "retried"},
+            load=as_it_is,
+        )
 
     def parked(self) -> Execution:
         """The old deployment gets the event."""
@@ -368,3 +384,52 @@ def test_crash_of_the_first_turn_after_parking_does_not_cost_the_deadline(caplog
     deployments.new.step()
 
     assert deployments.new.execution.deadline_at == NOON + DEADLINE + timedelta(hours=5, seconds=65)
+
+
+def test_parked_execution_can_be_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    """A cancel asks only that the execution has not ended."""
+    deployments = Deployments()
+    deployments.parked()
+
+    deployments.old.signal("cancelled")
+
+    cancelled = deployments.old.execution
+    assert (cancelled.state, cancelled.failed_in, cancelled.parked_at, cancelled.due_at) == (
+        "failed",
+        "drafting",
+        None,
+        None,
+    )
+
+
+def test_parked_execution_knows_no_other_signal(caplog: pytest.LogCaptureFixture) -> None:
+    deployments = Deployments()
+    deployments.parked()
+
+    with pytest.raises(EventNotAllowedError):
+        deployments.old.signal("retried")
+    assert deployments.old.state == "drafting"
+
+
+def test_retry_where_it_failed_waits_for_a_deployment_that_knows_the_state(caplog: pytest.LogCaptureFixture) -> None:
+    deployments = Deployments()
+    deployments.parked()
+    deployments.old.signal("cancelled")
+
+    with pytest.raises(EventNotAllowedError):
+        deployments.old.signal("retried")
+    assert deployments.new.signal("retried").state == "drafting"
+
+
+def test_end_that_the_machine_does_not_know_is_left_by_nobody() -> None:
+    """A newer deployment may have ends of its own; to an older one they must not look like work."""
+    store = MemoryStore()
+    stepper = Stepper(a_machine(), store=store)
+    stepper.start({})
+    ended = stepper.run()
+    newer = replace(ended, state="archived", status="archived", version=ended.version + 1, run_id="run-2")
+    store.start(newer, replace=True)
+
+    with pytest.raises(EventNotAllowedError):
+        stepper.signal("cancelled")
+    assert stepper.state == "archived"
