@@ -17,7 +17,7 @@ from typing import Any
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from benchmarks.report import Measurement
-from statemachine.aws.attribute_value import MAX_ITEM_BYTES, encode, item_bytes
+from statemachine.aws.attribute_value import MAX_ITEM_BYTES, item_bytes
 from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.table_layout import TableLayout
 from statemachine.dispatcher import Event
@@ -28,7 +28,7 @@ from statemachine.testing import VirtualClock
 from tests import dynamodb_tables as tables
 from tests.dynoxide import running_dynoxide
 from tests.racing import raced
-from tests.records import longest_job
+from tests.records import longest_record
 from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakePlanner, FakeRenderer, FakeTranscriber, spoken
 from worker.job import BeatSlot, Job, Options, Recording, Transcript, new_job_data
 from worker.pipeline import pipeline
@@ -63,18 +63,18 @@ def measure() -> Iterator[Measurement]:
 
 
 def _record_bytes() -> Measurement:
-    job = longest_job().model_dump(mode="json", exclude_none=True)
-    parts = {name: item_bytes({name: encode(part)}) for name, part in job.items()}
+    record = longest_record()
+    data = record["ai_generation_data"]["M"]
     return Measurement(
         "dynamodb.longest_record_bytes",
-        item_bytes({"ai_generation_data": encode(job)}),
+        item_bytes(record),
         "bytes",
         bound=LONGEST_RECORD_BYTES,
         beside={
             "item_limit": MAX_ITEM_BYTES,
-            "scenes": len(job["scene_beats"]),
-            "bytes_of_beats": parts["scene_beats"],
-            "bytes_of_tasks": parts["vertex_ai_tasks"],
+            "scenes": len(data["scene_beats"]["M"]),
+            "bytes_of_beats": item_bytes({"scene_beats": data["scene_beats"]}),
+            "bytes_of_tasks": item_bytes({"vertex_ai_tasks": data["vertex_ai_tasks"]}),
         },
     )
 

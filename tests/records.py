@@ -2,6 +2,9 @@
 
 from datetime import UTC, datetime, timedelta
 
+from statemachine.aws.attribute_value import AttributeValue, encode
+from statemachine.aws.table_layout import TableLayout
+from statemachine.execution import Execution, JsonValue, header_as_json, to_ms
 from worker.job import (
     ClipAttempt,
     Job,
@@ -69,6 +72,49 @@ def longest_job() -> Job:
         style_bible=_PROMPT,
         title="The Lighthouse",
     )
+
+
+def longest_record() -> dict[str, AttributeValue]:
+    """What DynamoDB holds of that job in the attributes that are the worker's: data, header, and what stands beside."""
+    steps: dict[str, JsonValue] = {
+        state: {
+            "status": "completed",
+            "started_at": _NOW.isoformat(timespec="milliseconds"),
+            "completed_at": _NOW.isoformat(timespec="milliseconds"),
+            "deadline_at": _NOW.isoformat(timespec="milliseconds"),
+            "attempt": 1,
+            "error": None,
+        }
+        for state in ("transcribing", "planning", "rendering", "assembling")
+    }
+    job = longest_job()
+    execution = Execution(
+        execution_id=job.video_id,
+        machine="ai-video",
+        graph="0123456789ab",
+        state="completed",
+        status="completed",
+        run_id=job.run_id,
+        started_at=_NOW,
+        entered_at=_NOW,
+        updated_at=_NOW,
+        version=240,
+        revision=610,
+        turns=239,
+        last_turn="c" * 32,
+        last_signal=job.run_id,
+    )
+    layout = TableLayout()
+    return {
+        layout.project_type: encode("ai_generated"),
+        layout.status: encode(execution.status),
+        layout.data: encode({**job.model_dump(mode="json", exclude_none=True), "processing_steps": steps}),
+        layout.execution: encode(header_as_json(execution)),
+        layout.version: encode(execution.version),
+        layout.revision: encode(execution.revision),
+        layout.due_shard: encode("0"),
+        layout.due_at: encode(to_ms(_NOW)),
+    }
 
 
 def _beat(index: int) -> SceneBeat:

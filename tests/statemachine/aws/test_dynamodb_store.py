@@ -419,6 +419,20 @@ def test_a_turn_is_two_writes_and_one_more_for_each_checkpoint_and_fact(
     assert wire.operations[5:] == ["UpdateItem"] * 2
 
 
+def test_a_look_at_an_execution_is_one_consistent_read_of_our_own_attributes(
+    store: DynamoStore, client: DynamoDBClient, layout: TableLayout, execution_id: str
+) -> None:
+    store.start(an_execution(execution_id), replace=False)
+    wire = Wire(client)
+
+    store.get(execution_id)
+
+    (request,) = wire.requests
+    sent = json.loads(request.body)
+    assert sent["ConsistentRead"] is True
+    assert set(sent["ExpressionAttributeNames"].values()) == set(layout.attribute_names)
+
+
 def test_a_lease_shorter_than_the_longest_turn_is_a_second_write(
     store: DynamoStore, client: DynamoDBClient, execution_id: str
 ) -> None:
