@@ -20,6 +20,10 @@ TEXT_LIMIT = 4000
 SILENT_PEAK = 0.001
 
 
+class TranscriptionFailedError(PermanentError):
+    """The vendor ended this transcription without a transcript, or lost it: the same id never brings one."""
+
+
 def transcribe(
     job: Job,
     *,
@@ -53,7 +57,15 @@ def transcribe(
         encoding = None
         if job.media.audio_key is None:
             encoding = beside.submit(_encode, job, assembler, media, work_folder)
-        transcript = transcriber.fetch(transcription_id, job.recording, time_left=turn.time_left)
+        try:
+            transcript = transcriber.fetch(transcription_id, job.recording, time_left=turn.time_left)
+        except TranscriptionFailedError:
+            # A person's retry must begin another one.  Only here does the ordinal grow: whatever else fails, the
+            # transcription may be under way and paid for, and is joined.
+            turn.checkpoint(
+                {(*TRANSCRIPTION, "ordinal"): state.ordinal + 1, (*TRANSCRIPTION, "transcription_id"): None}
+            )
+            raise
         if encoding is not None:
             patch[*MEDIA, "audio_key"] = encoding.result()
     if transcript is None:

@@ -5,8 +5,8 @@ import pytest
 
 from statemachine import Advance, PermanentError, Wait
 from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTranscriber, FakeTurn, job_data, spoken
-from worker.job import Segment, Transcript
-from worker.steps.transcribe import POLL_EVERY, TEXT_LIMIT, transcribe
+from worker.job import Recording, Segment, Transcript
+from worker.steps.transcribe import POLL_EVERY, TEXT_LIMIT, TranscriptionFailedError, transcribe
 
 SPOKEN = spoken("the old lighthouse stood alone on the edge of the sea", seconds=20.0)
 
@@ -76,6 +76,44 @@ def test_running_again_after_a_crash_starts_only_once() -> None:
     bench.step()
 
     bench.turn = replace(bench.turn, data=before)
+    bench.step()
+
+    assert bench.transcriber.started == ["job-1-run-1-1"]
+
+
+class FailingTranscriber(FakeTranscriber):
+    """Fails as it is told, once."""
+
+    def __init__(self, error: PermanentError) -> None:
+        super().__init__(SPOKEN)
+        self._error: PermanentError | None = error
+
+    def fetch(self, transcription_id: str, recording: Recording, *, time_left: timedelta) -> Transcript | None:
+        if self._error is not None:
+            error, self._error = self._error, None
+            raise error
+        return super().fetch(transcription_id, recording, time_left=time_left)
+
+
+def test_after_a_failed_transcription_a_retry_begins_another_one() -> None:
+    """The vendor would answer the same id with the same failure for ever."""
+    bench = Bench(FailingTranscriber(TranscriptionFailedError("TRANSCRIPTION_FAILED", "it failed")))
+    with pytest.raises(TranscriptionFailedError):
+        bench.step()
+
+    outcome = bench.step()
+
+    assert isinstance(outcome, Advance)
+    assert bench.transcriber.started == ["job-1-run-1-1", "job-1-run-1-2"]
+    assert bench.turn.job.audio_transcription.transcription_id == "transcription-job-1-run-1-2"
+
+
+def test_after_any_other_failure_a_retry_joins_what_was_started() -> None:
+    """It may be under way, and paid for."""
+    bench = Bench(FailingTranscriber(PermanentError("PROVIDER_ERROR", "not allowed to look")))
+    with pytest.raises(PermanentError):
+        bench.step()
+
     bench.step()
 
     assert bench.transcriber.started == ["job-1-run-1-1"]
