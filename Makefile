@@ -43,6 +43,17 @@ $(DYNOXIDE): requirements/dynoxide/package.json requirements/dynoxide/package-lo
 	npm ci --prefix requirements/dynoxide --no-audit --no-fund
 	@touch $@
 
+# A simulated AWS for the end-to-end tests, in an environment of its own: it pins botocore against the project's lock.
+MINISTACK := .venv-ministack/set-up.stamp
+
+.PHONY: ministack
+ministack: $(MINISTACK) ## Install MiniStack, a simulated AWS, into .venv-ministack
+
+$(MINISTACK): requirements/ministack.txt | $(SET_UP)
+	$(PY) -m venv --without-pip .venv-ministack
+	.venv/bin/uv pip sync --quiet --python .venv-ministack/bin/python requirements/ministack.txt
+	@touch $@
+
 # ---- the main job
 
 .PHONY: demo
@@ -83,6 +94,10 @@ types: $(SET_UP) ## Check types: mypy strict, tests included
 .PHONY: contracts
 contracts: $(SET_UP) ## Check who may import whom
 	.venv/bin/lint-imports --no-logo
+
+.PHONY: e2e
+e2e: $(SET_UP) $(MINISTACK) ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
+	$(PY) -m pytest tests/e2e -p no:randomly
 
 .PHONY: e2e-smoke
 e2e-smoke: demo ## Run the main job and probe the video that it made
