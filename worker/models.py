@@ -26,6 +26,9 @@ class VideoModel:
         p50, p90: how long one clip takes.
         slowest: the longest that a clip was ever seen to take.
         retired_on: the day from which the vendor answers 404, or None.
+        served_until: the vendor has promised to serve it at least until this day.
+        takes_resolution: whether a request may name the resolution; where it may not, the first one is made.
+        has_audio_flag: whether sound can be switched off, and must be, or it is paid for.
     """
 
     name: str
@@ -43,6 +46,8 @@ class VideoModel:
     aspect_ratios: tuple[AspectRatio, ...] = ("16:9", "9:16")
     resolutions: tuple[str, ...] = ("720p",)
     has_audio_flag: bool = False
+    takes_resolution: bool = False
+    served_until: date | None = None
 
     def ordered_seconds(self, beat_seconds: float) -> float:
         """The shortest clip that can be ordered and covers a beat of `beat_seconds`.
@@ -74,3 +79,74 @@ STORYBOARD = VideoModel(
     source="python -m benchmarks run",
     read_on=date(2026, 11, 22),
 )
+
+# Veo on Vertex AI.  Lengths, forms and prices: model cards and price page, as compiled on 2026-09-02; quotas: Service
+# Usage, 2026-09-12, and for Veo 2 the limits page of 2025; dates: model versions page, 2026-11-06; all read 2026-11-22.
+# How long a clip takes: "11 seconds to 6 minutes" (Gemini API page); half of them within 45-60 s and nine of ten within
+# 120-150 s by public measurements (32 s, 54.6 s, 113 s).
+_VEO_READ_ON = date(2026, 11, 22)
+_VEO_P50 = timedelta(seconds=50)
+_VEO_P90 = timedelta(seconds=135)
+_VEO_SLOWEST = timedelta(minutes=6)
+_VEO_REGIONS = ("us-central1",)
+_MODEL_CARDS = "docs.cloud.google.com/gemini-enterprise-agent-platform/models/veo"
+
+
+def _veo_3_1(
+    name: str, *, usd_per_second: float, resolutions: tuple[str, ...], served_until: date | None
+) -> VideoModel:
+    return VideoModel(
+        name=name,
+        clip_seconds=(4, 6, 8),
+        longest_seconds=8.0,
+        usd_per_second=usd_per_second,
+        per_minute=50,
+        p50=_VEO_P50,
+        p90=_VEO_P90,
+        slowest=_VEO_SLOWEST,
+        source=f"{_MODEL_CARDS}/3-1-generate",
+        read_on=_VEO_READ_ON,
+        regions=_VEO_REGIONS,
+        resolutions=resolutions,
+        has_audio_flag=True,
+        takes_resolution=True,
+        served_until=served_until,
+    )
+
+
+VEO_2 = VideoModel(
+    name="veo-2.0-generate-001",
+    clip_seconds=(5, 6, 7, 8),
+    longest_seconds=8.0,
+    usd_per_second=0.50,
+    per_minute=10,
+    p50=_VEO_P50,
+    p90=_VEO_P90,
+    slowest=_VEO_SLOWEST,
+    source=f"{_MODEL_CARDS}/2-0-generate",
+    read_on=_VEO_READ_ON,
+    retired_on=date(2026, 6, 30),
+    regions=_VEO_REGIONS,
+)
+VEO_3_1 = _veo_3_1(
+    "veo-3.1-generate-001",
+    usd_per_second=0.20,
+    resolutions=("720p", "1080p", "4k"),
+    served_until=date(2027, 5, 4),
+)
+VEO_3_1_FAST = _veo_3_1(
+    "veo-3.1-fast-generate-001",
+    usd_per_second=0.08,
+    resolutions=("720p", "1080p"),
+    served_until=date(2027, 5, 4),
+)
+# A preview: nothing is promised.
+VEO_3_1_LITE = _veo_3_1(
+    "veo-3.1-lite-generate-001",
+    usd_per_second=0.03,
+    resolutions=("720p", "1080p"),
+    served_until=None,
+)
+
+VEO_MODELS = {model.name: model for model in (VEO_2, VEO_3_1, VEO_3_1_FAST, VEO_3_1_LITE)}
+DEFAULT_VEO_MODEL = VEO_3_1_FAST.name

@@ -23,14 +23,24 @@ class NotAcceptedError(StateMachineError):
         code: PROVIDER_QUOTA (wait and ask again), PROVIDER_UNAVAILABLE (never reached), or why the order itself is
             refused: CONTENT_FILTERED, MODEL_UNAVAILABLE, PROVIDER_ERROR.
         is_retryable: the same order may be accepted later.
+        category: of a content filter, for wording only.
     """
 
-    def __init__(self, code: str, message: str, *, is_retryable: bool, retry_after: timedelta | None = None) -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        is_retryable: bool,
+        retry_after: timedelta | None = None,
+        category: str | None = None,
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.is_retryable = is_retryable
         self.retry_after = retry_after
+        self.category = category
 
 
 class AmbiguousSubmissionError(StateMachineError):
@@ -189,7 +199,10 @@ class Refused:
 
 
 class OperationLost:
-    """The renderer does not know this operation (any more)."""
+    """The renderer does not know this operation (any more).
+
+    Where `watch_for` is not zero this may be a passing mistake: believe it after several looks in a row.
+    """
 
 
 class ClipRenderer(Protocol):
@@ -201,11 +214,11 @@ class ClipRenderer(Protocol):
 
     @property
     def group_size(self) -> int:
-        """How many submissions may be under way in one turn."""
+        """How many clips of one job may be on order at once."""
 
     @property
     def poll_every(self) -> timedelta:
-        """How long to wait between two looks at running operations."""
+        """The shortest time between two looks at a running operation; `cadence` spreads them further."""
 
     @property
     def first_poll_after(self) -> timedelta:
@@ -231,7 +244,12 @@ class ClipRenderer(Protocol):
         """
 
     def find(self, request: ClipRequest) -> str | Clip | None:
-        """An operation or clip that already exists for this request's intent, or None.  Never orders anything."""
+        """An operation or clip that already exists for this request's intent, or None.  Never orders anything.
+
+        Raises:
+            TransientError: ask again later.
+            PermanentError: code AMBIGUOUS, this renderer has no way to look; whether it was paid stays unknown.
+        """
 
     def fetch(self, clip: Clip, destination: Path) -> None:
         """Bring the clip's bytes to `destination`, a file that does not exist yet.
