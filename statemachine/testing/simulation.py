@@ -90,6 +90,10 @@ class Effects:
         self._simulation = simulation
 
 
+def _nothing() -> None:
+    """What a thread does that was given nothing to do."""
+
+
 def _nothing_to_check(execution: Execution | None, effects: Effects) -> Sequence[str]:  # noqa: ARG001  any execution is right
     return ()
 
@@ -210,7 +214,7 @@ class Hand:
         self._mine, self._caller = threading.Lock(), threading.Lock()
         self._mine.acquire()
         self._caller.acquire()
-        self._work: Callable[[], None] | None = None
+        self._work: Callable[[], None] = _nothing
         self._is_ended = False
         self.is_idle = True
         self._thread = threading.Thread(target=self._loop, name="simulated", daemon=True)
@@ -241,9 +245,8 @@ class Hand:
             self._mine.acquire()
             if self._is_ended:
                 return
-            if self._work is not None:
-                self._work()
-            self._work, self.is_idle = None, True
+            self._work()
+            self.is_idle = True
             self._caller.release()
 
 
@@ -406,8 +409,6 @@ class Simulation(Generic[JobT]):
         return actor
 
     def _act(self, actor: Actor) -> None:
-        if actor.is_dead:
-            return
         try:
             actor.work()
         except Killed:
@@ -446,7 +447,7 @@ class Simulation(Generic[JobT]):
 
     def _actor(self) -> Actor:
         if self._running is None:
-            raise RuntimeError("nobody is running: an effect was called from outside a step")
+            raise RuntimeError("nobody is at work: a call was made from outside of a step")
         return self._running
 
     def _start(self) -> None:
@@ -578,8 +579,6 @@ class Simulation(Generic[JobT]):
 
     def sleep(self, delay: timedelta) -> None:
         """The running actor sleeps."""
-        if self._actor().is_dead:
-            raise Killed
         if delay > timedelta(0):
             self._pause(self.clock.now() + delay)
 

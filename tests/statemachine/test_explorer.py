@@ -412,6 +412,34 @@ def _trace_of(explorer: Explorer[Any]) -> tuple[str, ...]:
     return Explorer(make).replay("-").trace
 
 
+def test_call_from_outside_of_a_step_is_told() -> None:
+    """A check that asks a vendor would be a boundary that nobody stands at."""
+
+    def make() -> Scenario[Job]:
+        effects = Effects()
+        return Scenario(
+            a_machine(), data={}, effects=effects, check=lambda _, __: [effects.call("ask", lambda: "nothing")]
+        )
+
+    with pytest.raises(RuntimeError, match="nobody is at work"):
+        Explorer(make).replay("-")
+
+
+def test_lease_renewed_under_every_single_fault_stays_sound() -> None:
+    class Renews(Engine[JobT]):
+        def _run_step(self, state: Any, execution: Execution, owner: str, time_left: Any) -> Any:  # noqa: ANN401  as above
+            assert execution.lease is not None
+            self.store.renew(
+                execution.execution_id, owner=owner, expires_at=execution.lease.expires_at + timedelta(seconds=1)
+            )
+            return super()._run_step(state, execution, owner, time_left)
+
+    found = Explorer(sample.make_scenario, engine=Renews).exhaust(faults=1)
+
+    found.assert_sound()
+    assert found.longest > 133
+
+
 def test_effects_outside_of_an_exploration_just_happen() -> None:
     """A scenario's vendors can be used in plain tests too."""
     effects = Effects()

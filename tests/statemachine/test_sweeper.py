@@ -234,6 +234,16 @@ def test_slow_dispatches_stop_when_the_time_is_over() -> None:
     assert report.seconds == 75
 
 
+def test_full_batches_stop_when_the_time_is_over() -> None:
+    bench = Bench(*[0.0] * 30, batch=10)
+    bench.worker = Worker(bench.clock, lambda _: bench.clock.advance(SECOND))
+    bench.sweeper = Sweeper(store=bench.store, dispatcher=bench.worker, clock=bench.clock, batch=10)
+
+    report = bench.sweeper.sweep(time_left=15 * SECOND)
+
+    assert (report.dispatched, report.seconds) == (10, 10)
+
+
 def test_slow_query_makes_no_second_longer() -> None:
     bench = Bench(3)
     inner = bench.store.due
