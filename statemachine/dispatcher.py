@@ -1,11 +1,11 @@
 """Dispatcher: asks for the next turn of an execution."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
+from statemachine.execution import Record
 
-@dataclass(frozen=True, slots=True)
-class Event:
+
+class Event(Record):
     """One request for a turn.  It is delivered at least once, in any order; a stale version does nothing."""
 
     execution_id: str

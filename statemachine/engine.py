@@ -17,7 +17,7 @@ import os
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
 
@@ -45,6 +45,7 @@ from statemachine.execution import (
     Notice,
     Patch,
     Path,
+    Record,
     apply_patch,
 )
 from statemachine.machine import BACK, Machine, Resting, Terminal, Working
@@ -92,8 +93,7 @@ CANCEL_TRIES = 20
 TurnKind = Literal["advanced", "waiting", "retrying", "failed", "parked", "rested", "finished", "ignored", "lost"]
 
 
-@dataclass(frozen=True, slots=True)
-class TurnResult:
+class TurnResult(Record):
     """What one turn did, for logs and metrics.
 
     Attributes:
@@ -114,8 +114,7 @@ class TurnResult:
     step_seconds: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Renewal:
+class Renewal(Record):
     """Leases for one machine: short, and renewed while the step runs.
 
     A killed process renews nothing, so its execution is free again within `lease`.  At the state's `max_turn` renewal
@@ -127,8 +126,7 @@ class Renewal:
     on_overrun: Callable[[], None] = lambda: None
 
 
-@dataclass(frozen=True, slots=True)
-class _Conclusion:
+class _Conclusion(Record):
     """What a turn (or a signal) is going to write, what to call it, and whether the next turn is asked for at once."""
 
     execution: Execution
@@ -138,8 +136,7 @@ class _Conclusion:
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class _Retry:
+class _Retry(Record):
     """A step raised TransientError: wait, and let the attempts grow."""
 
     delay: timedelta
@@ -740,8 +737,7 @@ class Engine(Generic[JobT]):
             thread.join()
 
 
-@dataclass(frozen=True, slots=True)
-class _RunningTurn:
+class _RunningTurn(Record):
     """The turn that a step sees; see `statemachine.machine.Turn`."""
 
     store: Store

@@ -26,14 +26,14 @@ serves every execution; adding a model for each would leak 6 KB apiece (measured
 
 import binascii
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any, Generic, Protocol, TypeVar
 
 import transitions
 
 from statemachine.errors import EventNotAllowedError, MachineDefinitionError
-from statemachine.execution import JsonValue, Patch, Path
+from statemachine.execution import JsonValue, Patch, Path, Record
 from statemachine.outcome import Outcome
 from statemachine.retry import RetryPolicy
 
@@ -90,8 +90,7 @@ class Step(Protocol[ReadT_contra]):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Working(Generic[JobT]):
+class Working(Record, Generic[JobT]):
     """A state in which a step has work to do.
 
     Attributes:
@@ -107,24 +106,21 @@ class Working(Generic[JobT]):
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Resting:
+class Resting(Record):
     """A state that waits for a person: no compute, no due time, no deadline."""
 
     name: str
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Terminal:
+class Terminal(Record):
     """The end.  Its name is the execution's status."""
 
     name: str
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Transition:
+class Transition(Record):
     """`event` leads from `source` (one state, or several) to `target`."""
 
     event: str
@@ -340,8 +336,7 @@ class _Model:
         self.failed_in = failed_in
 
 
-@dataclass(frozen=True, slots=True)
-class _FailedIn:
+class _FailedIn(Record):
     """Condition: the execution failed in `state`."""
 
     state: str

@@ -10,7 +10,6 @@ store whose database decides says the same as conditions.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -21,11 +20,10 @@ from statemachine.errors import (
     LeaseLostError,
     VersionConflictError,
 )
-from statemachine.execution import Execution, JsonValue, Lease, Patch, Path
+from statemachine.execution import Execution, JsonValue, Lease, Patch, Path, Record
 
 
-@dataclass(frozen=True, slots=True)
-class DueRow:
+class DueRow(Record):
     """An execution that somebody must look at, at `due_at`."""
 
     execution_id: str
