@@ -4,6 +4,7 @@ import ipaddress
 import os
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import hypothesis
 import pytest
@@ -39,6 +40,12 @@ def is_loopback(address: object) -> bool:
         return ipaddress.ip_address(str(host).partition("%")[0]).is_loopback
     except ValueError:
         return False
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave tests/e2e (real processes, real time) to whoever names it, as `make e2e` does."""
+    is_named = any("e2e" in Path(argument.partition("::")[0]).parts for argument in config.args)
+    return True if collection_path.name == "e2e" and not is_named else None
 
 
 @pytest.fixture(scope="session", autouse=True)
