@@ -1,11 +1,15 @@
 """Fixtures with the vendors' simulators; tests/conftest.py takes them over for all tests."""
 
+import ssl
 from collections.abc import Iterator
 
 import pytest
 
 from statemachine.testing.clock import VirtualClock
 from tests.simulators.vendors import Vendors
+
+# For `httpx` as `verify`: nothing is encrypted here, and loading the certificates takes 30 ms for every client.
+NO_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 @pytest.fixture

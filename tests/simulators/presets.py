@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from tests.simulators.scenario import (
     Answer,
+    Cut,
     Drop,
     Filtered,
     Hang,
@@ -53,7 +54,7 @@ PRESETS: Mapping[str, tuple[Rule, ...]] = {
         Rule(place="google.token", effect=Answer(status=503)),
         Rule(place="veo.poll", effect=Answer(status=503), is_per_scene=True),
         Rule(place="gcs.list", effect=Answer(status=503)),
-        Rule(place="gcs.media", effect=Drop(), is_per_scene=True),
+        Rule(place="gcs.media", effect=Cut(), is_per_scene=True),
         Rule(place="openai.respond", effect=Answer(status=500)),
         Rule(place="transcribe.start", effect=Answer(status=500)),
         Rule(place="transcribe.get", effect=Answer(status=503)),

@@ -73,7 +73,15 @@ class Hang(Effect):
     is_done: bool = False
 
 
-Trouble = Answer | Drop | Hang
+class Cut(Effect):
+    """The answer breaks off: as long as it says it is, but only the share `keep` of it comes."""
+
+    kind: Literal["cut"] = "cut"
+    keep: float = 0.5
+    is_done: Literal[True] = True
+
+
+Trouble = Answer | Drop | Hang | Cut
 
 
 # --- accepted work: how long it takes and what comes of it -----------------------------------------------------------
@@ -180,6 +188,7 @@ AnyEffect = Annotated[
     Answer
     | Drop
     | Hang
+    | Cut
     | Takes
     | OperationFailed
     | Filtered

@@ -16,11 +16,14 @@ from werkzeug.routing import Rule as UrlRule
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Request, Response
 
-from tests.simulators.scenario import Answer, Drop, Effect, Hang, Place, Scenario, Subject
+from tests.simulators.scenario import Answer, Cut, Drop, Effect, Place, Scenario, Subject, Trouble
 
 # Form fields and headers that are a secret, or as good as one.
 SECRET_FIELDS = frozenset({"assertion", "subject_token"})
 SECRET_HEADERS = frozenset({"authorization", "x-amz-security-token", "x-goog-api-key"})
+
+# How often the server looks whether it is to end: what every test pays at its end.
+SHUTDOWN_SECONDS = 0.01
 
 Handler = Callable[..., Response]
 
@@ -113,7 +116,9 @@ class Server:
         """Answer from now on, in threads of its own."""
         self._server = make_server("127.0.0.1", self._port, self._answered, threaded=True, request_handler=_Handler)
         self._port = self._server.port
-        self._thread = Thread(target=self._server.serve_forever, args=(0.05,), name="simulators", daemon=True)
+        self._thread = Thread(
+            target=self._server.serve_forever, args=(SHUTDOWN_SECONDS,), name="simulators", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> None:
@@ -159,7 +164,7 @@ class Server:
         if place is not None:
             with self._working:
                 effects = self.scenario.effects(place, route.subject(request, **arguments))
-        trouble = next((effect for effect in effects if isinstance(effect, Answer | Drop | Hang)), None)
+        trouble = next((effect for effect in effects if isinstance(effect, Trouble)), None)
         if trouble is None or trouble.is_done:
             # One at a time: the vendors' books are plain dictionaries.
             with self._working:
@@ -167,12 +172,14 @@ class Server:
             # What was refused was not done; the refusal is the answer.
             if trouble is None or response.status_code >= 400:
                 return response
+            if isinstance(trouble, Cut):
+                return _cut(response, trouble.keep)
         match trouble:
             case Answer():
                 return _as_told(trouble, vendor)
             case Drop():
                 raise NoAnswerError
-            case Hang():
+            case _:
                 self._hang(request)
                 raise NoAnswerError
 
@@ -207,6 +214,16 @@ def _as_told(answer: Answer, vendor: Vendor) -> Response:
     )
     response.headers.update(dict(answer.headers))
     return response
+
+
+def _cut(response: Response, keep: float) -> Response:
+    data = response.get_data()
+
+    def part() -> Iterable[bytes]:
+        yield data[: int(len(data) * keep)]
+        raise NoAnswerError
+
+    return Response(part(), response.status_code, response.headers)
 
 
 def _logged(request: Request, place: Place | None, subject: Subject, status: int | None) -> LoggedRequest:
