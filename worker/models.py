@@ -1,4 +1,4 @@
-"""What each video model can do and what it costs: facts with their source and the day they were read.
+"""What each video and language model can do and what it costs: facts with their source and the day they were read.
 
 A model id is configuration, because models retire (Veo 2 on 30 June 2026); what the id stands for is this table.
 A request is checked against it before anything is spent, because Vertex AI reports an impossible length only in the
@@ -150,3 +150,52 @@ VEO_3_1_LITE = _veo_3_1(
 
 VEO_MODELS = {model.name: model for model in (VEO_2, VEO_3_1, VEO_3_1_FAST, VEO_3_1_LITE)}
 DEFAULT_VEO_MODEL = VEO_3_1_FAST.name
+
+
+@dataclass(frozen=True, slots=True)
+class LanguageModel:
+    """One model that plans scenes.
+
+    Attributes:
+        usd_per_million_in, usd_per_million_out: price of a million tokens, or None where none was found.
+        retired_on: the announced day from which the vendor answers 404, or None where none is announced.
+    """
+
+    name: str
+    usd_per_million_in: float | None
+    usd_per_million_out: float | None
+    retired_on: date | None = None
+    source: str = "developers.openai.com/api/docs/deprecations; openai 3.54.0, types/shared/chat_model.py"
+    read_on: date = date(2026, 11, 22)
+
+    def is_retired(self, today: date) -> bool:
+        """Whether the vendor has stopped serving this model."""
+        return self.retired_on is not None and today >= self.retired_on
+
+
+# Prices are secondary: public copies of OpenAI's price page of April to June 2026 (the 5.4 and 5.5 models) and of 2025
+# (older ones), and for gpt-6-luna a blog of November 2026; read 2026-11-22.
+LANGUAGE_MODELS = {
+    model.name: model
+    for model in (
+        LanguageModel("gpt-4", None, None, date(2026, 10, 23)),
+        LanguageModel("gpt-4-turbo", None, None, date(2026, 10, 23)),
+        LanguageModel("gpt-4.1-nano", 0.10, 0.40, date(2026, 10, 23)),
+        LanguageModel("gpt-5", 1.25, 10.00, date(2026, 12, 11)),
+        LanguageModel("gpt-5-mini", 0.25, 2.00, date(2026, 12, 11)),
+        LanguageModel("gpt-5-nano", 0.05, 0.40, date(2026, 12, 11)),
+        LanguageModel("gpt-4o", 2.50, 10.00, date(2027, 1, 14)),
+        LanguageModel("gpt-4o-mini", 0.15, 0.60, date(2027, 1, 14)),
+        LanguageModel("gpt-4.1", 2.00, 8.00, date(2027, 1, 14)),
+        LanguageModel("gpt-4.1-mini", 0.40, 1.60, date(2027, 1, 14)),
+        LanguageModel("gpt-5.1", None, None, date(2027, 4, 1)),
+        LanguageModel("gpt-5.4-nano", 0.20, 1.25, date(2027, 4, 1)),
+        LanguageModel("gpt-5.4-mini", 0.75, 4.50),
+        LanguageModel("gpt-5.4", 2.50, 15.00),
+        LanguageModel("gpt-5.5", 5.00, 30.00),
+        LanguageModel("gpt-6-luna", 0.10, 0.50),
+    )
+}
+
+# Answers today, has structured output, and no day is announced on which it will not.
+DEFAULT_LANGUAGE_MODEL = "gpt-5.4-mini"
