@@ -55,7 +55,7 @@ class Token:
 
 @cache
 def _key() -> rsa.RSAPrivateKey:
-    """The service account's key, made once per process: it takes a tenth of a second."""
+    """The service account's key, made once per process: it takes a tenth of a second (measured 2026-11-22)."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 

@@ -88,7 +88,10 @@ Trouble = Answer | Drop | Hang | Cut
 
 
 class Takes(Effect):
-    """Work is finished after `seconds` of the simulator's clock and after `polls` looks that still find it running."""
+    """Work is finished after `seconds` of the simulator's clock and after `polls` looks that still find it running.
+
+    Work that never ends takes more polls than anybody makes.
+    """
 
     kind: Literal["takes"] = "takes"
     seconds: float = 0
