@@ -10,6 +10,7 @@ StateMachineError
 ├── LeaseLostError              the lease under which a turn writes is no longer its own
 ├── IntentNotFoundError         a paid fact came back for an intent that no longer stands
 ├── PatchError                  a patch does not fit the stored data
+├── BesideRefusedError          what was to be written with an execution was refused; neither was written
 ├── StoreError                  the store itself failed
 │   ├── StoreUnavailableError   for now: throttled, unreachable, locked
 │   └── StoreCorruptError       for good: not ours, or damaged
@@ -102,6 +103,14 @@ class IntentNotFoundError(StateMachineError):
 
 class PatchError(StateMachineError):
     """A patch does not fit: its parent is missing or no map, paths overlap, or a value is not JSON."""
+
+
+class BesideRefusedError(StateMachineError):
+    """What was to be written in one transaction with an execution was refused; neither was written.  Look again."""
+
+    def __init__(self, execution_id: str) -> None:
+        super().__init__(f"the rows beside execution {execution_id!r} are not as the caller saw them")
+        self.execution_id = execution_id
 
 
 class StoreError(StateMachineError):

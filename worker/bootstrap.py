@@ -4,26 +4,37 @@ Everything is built at its first use, and imported there: an API call on a cold 
 media library, nor one machine for boto3.
 """
 
+import os
 import uuid
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from statemachine import Clock, Dispatcher, Engine, Machine, PermanentError, Store, SystemClock
 from statemachine.sweeper import Sweeper
+from worker.after_work import AfterWork, Notifier
 from worker.job import Job
-from worker.models import VideoModel
+from worker.limits import Limits
+from worker.links import LinkSigner
+from worker.models import STORYBOARD, VEO_MODELS, VideoModel
 from worker.pipeline import pipeline
 from worker.ports import ClipRenderer, MediaStore, ScenePlanner, Transcriber, VideoAssembler
+from worker.progress import LOCAL, Profile, vendor_profile
+from worker.rows import AudioHeader, Rows
 from worker.settings import Settings
 from worker.steps.render import RenderPorts
 
 # Dispatches that a sweep makes side by side; one takes some 20 ms of waiting for Lambda's answer.
 SWEEP_THREADS = 16
+
+# Clips in the making at once, for the estimate: Veo's renderer orders all clips of a job, as far as the quota goes.
+CLIPS_AT_ONCE = 100
 
 
 class Worker:
@@ -53,19 +64,52 @@ class Worker:
     # --- where jobs and objects are kept ---------------------------------------------------------------------------
 
     @cached_property
-    def store(self) -> Store:
-        """Where executions are kept: the platform's table."""
-        from statemachine.aws.dynamodb_store import DynamoStore, dynamodb_client
+    def _layout(self) -> Any:  # noqa: ANN401  its type would load boto3
+        """Where in the platform's table things stand."""
         from statemachine.aws.table_layout import TableLayout
 
-        layout = TableLayout(
+        return TableLayout(
             table_name=self.settings.table_name,
             partition_key=self.settings.partition_key,
             sort_key=self.settings.sort_key or None,
+            partition_key_type=self.settings.partition_key_type,
+            sort_key_type=self.settings.sort_key_type,
             index_name=self.settings.due_index or None,
             shard_count=self.settings.due_shards,
         )
-        return DynamoStore(dynamodb_client(), layout=layout)
+
+    @cached_property
+    def _dynamodb(self) -> Any:  # noqa: ANN401  as above
+        from statemachine.aws.dynamodb_store import dynamodb_client
+
+        return dynamodb_client()
+
+    @cached_property
+    def store(self) -> Store:
+        """Where executions are kept: the platform's table."""
+        from statemachine.aws.dynamodb_store import DynamoStore
+
+        return DynamoStore(self._dynamodb, layout=self._layout)
+
+    @cached_property
+    def rows(self) -> Rows:
+        """The platform's rows, as requests see them."""
+        from worker.providers.dynamodb_rows import DynamoRows
+
+        return DynamoRows(
+            self._dynamodb,
+            layout=self._layout,
+            key_parts=self.settings.row_key,
+            owner_attribute=self.settings.owner_attribute,
+            source_attribute=self.settings.source_attribute,
+        )
+
+    @cached_property
+    def links(self) -> LinkSigner:
+        """Signs addresses of objects."""
+        from worker.providers.s3_links import s3_links
+
+        return s3_links(self.settings.bucket, endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
 
     @cached_property
     def media(self) -> MediaStore:
@@ -111,8 +155,19 @@ class Worker:
 
     @property
     def model(self) -> VideoModel:
-        """What the chosen renderer can do, and its price."""
-        return self.renderer.model
+        """What the chosen renderer can do, and its price; told without building it."""
+        return VEO_MODELS[self.settings.veo_model] if self.settings.renderer == "veo" else STORYBOARD
+
+    @property
+    def profile(self) -> Profile:
+        """What to expect of the chosen parts."""
+        at_vendors = vendor_profile(self.model, concurrency=CLIPS_AT_ONCE)
+        profile = LOCAL if self.settings.renderer == "storyboard" else at_vendors
+        return replace(
+            profile,
+            transcribing=(LOCAL if self.settings.transcriber == "sphinx" else at_vendors).transcribing,
+            planning=(LOCAL if self.settings.planner == "rules" else at_vendors).planning,
+        )
 
     @property
     def work_folder(self) -> Path | None:
@@ -150,7 +205,58 @@ class Worker:
     @cached_property
     def engine(self) -> Engine[Job]:
         """Runs the pipeline, one turn at a time; whoever calls it says how much time is left."""
-        return Engine(self.machine, store=self.store, dispatcher=self.dispatcher, clock=self.clock)
+        return self.engine_on(self.store)
+
+    def engine_on(self, store: Store) -> Engine[Job]:
+        """The engine on another store: one that knows what a request has read already."""
+        return Engine(
+            self.machine, store=store, dispatcher=self.dispatcher, clock=self.clock, after_work=self.after_work
+        )
+
+    @cached_property
+    def after_work(self) -> AfterWork | None:
+        """What is done after a job's end; None when there is nothing to do."""
+        notifiers: list[Notifier] = []
+        if self.settings.completion_bus:
+            from worker.providers.aws_notifiers import EventBridgeNotifier, events_client
+
+            notifiers.append(EventBridgeNotifier(events_client(), bus=self.settings.completion_bus))
+        if self.settings.completion_topic_arn:
+            from worker.providers.aws_notifiers import TopicNotifier, topic_client
+
+            notifiers.append(TopicNotifier(topic_client(), topic_arn=self.settings.completion_topic_arn))
+        # A parameter may begin to count users while jobs run.
+        counts_users = self._limits_of_settings.counts_users or bool(self.settings.limits_parameter)
+        if not notifiers and not counts_users:
+            return None
+        return AfterWork(rows=self.rows if counts_users else None, notifiers=notifiers)
+
+    # --- what requests need ----------------------------------------------------------------------------------------
+
+    @cached_property
+    def limits(self) -> Callable[[], Limits]:
+        """What is allowed at the moment when it is called."""
+        if not self.settings.limits_parameter:
+            return lambda: self._limits_of_settings
+        from worker.providers.ssm_limits import SsmLimits, parameter_client
+
+        return SsmLimits(
+            client=parameter_client(),
+            name=self.settings.limits_parameter,
+            settings=self._limits_of_settings,
+            clock=self.clock,
+        )
+
+    @property
+    def _limits_of_settings(self) -> Limits:
+        settings = self.settings
+        return Limits(settings.starts, settings.max_cost_usd, settings.daily_usd, settings.concurrent_jobs)
+
+    def probe(self, key: str, before_each_read: Callable[[], None]) -> AudioHeader:
+        """What the header of a recording says; see `worker.providers.pyav_probe`."""
+        from worker.providers.pyav_probe import probe
+
+        return probe(self.media, key, before_each_read=before_each_read)
 
     @cached_property
     def sweeper(self) -> Sweeper:

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from worker.models import DEFAULT_VEO_MODEL, VEO_MODELS
+
 
 def default_home() -> Path:
     """Where one machine keeps its jobs: the user's data folder (XDG Base Directory Specification 0.8)."""
@@ -24,6 +26,18 @@ class Settings(BaseSettings):
         table_name, partition_key, sort_key, due_index, due_shards: of the platform's table; an empty `sort_key` or
             `due_index` means that there is none.
         function_name: of the function that invokes itself.
+        partition_key_type, sort_key_type: S (text) or N (number).
+        row_key: how the key of a video's row follows from the caller and `videoId`.
+        owner_attribute, source_attribute: of a row: whose it is (the Cognito `sub`), and the recording's key.
+        operators_group: of the user pool; its members may read any job and see vendors' details.  Empty: nobody.
+        api_path: of the API's one resource.
+        cors_origins: that may call from a browser, with commas; `*` is everybody.
+        starts: the kill switch: false refuses whatever would cost money.
+        max_cost_usd: of one job, whatever its owner allows.
+        daily_usd, concurrent_jobs: of one user; unset, nothing is counted.
+        limits_parameter: an SSM parameter with a JSON object that changes these four without a deployment.
+        completion_bus, completion_topic_arn: where the end of a job is told: an EventBridge bus, an SNS topic.
+        veo_model: of `worker.models`.
     """
 
     model_config = SettingsConfigDict(env_prefix="AI_VIDEO_", frozen=True, extra="ignore")
@@ -44,6 +58,24 @@ class Settings(BaseSettings):
     due_index: str = "ai_due"
     due_shards: int = Field(default=4, ge=1)
     function_name: str = ""
+    partition_key_type: Literal["S", "N"] = "S"
+    sort_key_type: Literal["S", "N"] = "S"
+    row_key: Literal["video", "user/video", "video/user"] = "video"
+    owner_attribute: str = "user_id"
+    source_attribute: str = "s3_key"
+
+    operators_group: str = ""
+    api_path: str = Field(default="/ai-video", pattern=r"^(/[A-Za-z0-9._~-]+)+$")
+    cors_origins: str = "*"
+    starts: bool = True
+    max_cost_usd: float | None = Field(default=50.0, ge=0)
+    daily_usd: float | None = Field(default=None, ge=0)
+    concurrent_jobs: int | None = Field(default=None, ge=0)
+    limits_parameter: str = ""
+    completion_bus: str = ""
+    completion_topic_arn: str = ""
+
+    veo_model: str = DEFAULT_VEO_MODEL
 
     @property
     def longest_recording(self) -> timedelta:
@@ -54,4 +86,11 @@ class Settings(BaseSettings):
     def _names_what_its_parts_need(self) -> "Settings":
         if self.media == "s3" and not self.bucket:
             raise ValueError("AI_VIDEO_MEDIA=s3 needs AI_VIDEO_BUCKET, the platform's bucket")
+        if len(self.row_key.split("/")) != (2 if self.sort_key else 1):
+            raise ValueError(
+                f"AI_VIDEO_ROW_KEY={self.row_key} does not make a key of AI_VIDEO_PARTITION_KEY={self.partition_key} "
+                f"and AI_VIDEO_SORT_KEY={self.sort_key or '(none)'}"
+            )
+        if self.veo_model not in VEO_MODELS:
+            raise ValueError(f"AI_VIDEO_VEO_MODEL={self.veo_model} is not known; there are {', '.join(VEO_MODELS)}")
         return self

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import boto3
 from botocore.config import Config
@@ -26,6 +26,7 @@ from statemachine.aws.attribute_value import MAX_ITEM_BYTES, AttributeValue, Ite
 from statemachine.aws.item_update import ItemUpdate
 from statemachine.aws.table_layout import TableLayout
 from statemachine.errors import (
+    BesideRefusedError,
     ExecutionExistsError,
     ExecutionNotFoundError,
     IntentNotFoundError,
@@ -82,6 +83,16 @@ _TOO_LARGE = ("item size",)
 _UNKEEPABLE = ("nesting level", "magnitude", "significant digits", "number overflow", "number underflow")
 
 
+# Refusals that say something about what was to be written; `_write` reads them.
+_REFUSALS: Mapping[str, frozenset[str]] = {
+    "UpdateItem": frozenset({"ConditionalCheckFailedException", "ValidationException"}),
+    "TransactWriteItems": frozenset({"TransactionCanceledException"}),
+}
+
+# An entry of `TransactItems`, as boto3 takes it.
+TransactItem: TypeAlias = Mapping[str, Any]
+
+
 class DynamoClient(Protocol):
     """What this store uses of boto3's client; `dynamodb_client` makes one."""
 
@@ -96,6 +107,12 @@ class DynamoClient(Protocol):
 
     def scan(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as above
         """Read everything."""
+
+    def batch_get_item(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as above
+        """Read several items; for whoever reads rows beside the store."""
+
+    def transact_write_items(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  as above
+        """Change several items, all of them or none."""
 
 
 def dynamodb_client(
@@ -125,8 +142,14 @@ class DynamoStore:
         self.layout = layout or TableLayout()
         self._client = client
 
-    def start(self, execution: Execution, *, replace: bool) -> None:
-        """Attach a new execution to its row, which must exist; the row's other attributes stay."""
+    def start(self, execution: Execution, *, replace: bool, beside: Sequence[TransactItem] = ()) -> None:
+        """Attach a new execution to its row, which must exist; the row's other attributes stay.
+
+        `beside`: what is written to other rows in one transaction with it.
+
+        Raises:
+            BesideRefusedError: a condition of `beside` did not hold; nothing was written.
+        """
         layout = self.layout
         update = self._update(execution.execution_id, writes_data=True)
         free = f"attribute_not_exists({update.path(layout.version)})"
@@ -140,7 +163,7 @@ class DynamoStore:
         update.set((layout.data,), execution.data)
         update.set((layout.revision,), execution.revision)
         self._set_header(update, execution)
-        match self._write(update):
+        match self._write(update, beside):
             case _Refused(item):
                 standing = self._standing(execution.execution_id, item)
                 if standing.run_id != execution.run_id:
@@ -161,6 +184,14 @@ class DynamoStore:
             ExpressionAttributeNames=names,
         )
         return self._standing(execution_id, answer.get("Item", {}))
+
+    def execution_on(self, execution_id: str, item: Item) -> Execution | None:
+        """The execution on a row that somebody else read, all of `layout.attribute_names`; None when there is none.
+
+        Raises:
+            StoreCorruptError: something else wrote our attributes.
+        """
+        return self._standing(execution_id, item) if self.layout.version in item else None
 
     def lease(
         self, execution_id: str, *, version: int, owner: str, now: datetime, at_most: timedelta, margin: timedelta
@@ -224,9 +255,9 @@ class DynamoStore:
             case _Written():
                 pass
 
-    def signal(self, execution: Execution, *, patch: Patch) -> None:
-        """Write a person's decision."""
-        match self._write(self._update_to(execution, patch)):
+    def signal(self, execution: Execution, *, patch: Patch, beside: Sequence[TransactItem] = ()) -> None:
+        """Write a person's decision; `beside` as in `start`."""
+        match self._write(self._update_to(execution, patch), beside):
             case _Refused(item):
                 standing = self._standing(execution.execution_id, item)
                 if standing.version != execution.version or standing.last_signal != execution.last_signal:
@@ -359,27 +390,51 @@ class DynamoStore:
             case _Written():
                 pass
 
-    def _write(self, update: ItemUpdate) -> "_Written | _Refused":
+    def _write(self, update: ItemUpdate, beside: Sequence[TransactItem] = ()) -> "_Written | _Refused":
         request = update.request(self.layout.table_name)
+        if beside:
+            return self._write_together(update, request, beside)
         try:
             answer: Mapping[str, Any] = self._call("UpdateItem", self._client.update_item, **request)
         except ClientError as error:
             if _code(error) == "ConditionalCheckFailedException":
                 old: Any = error.response  # botocore's type does not know that the old item comes with it
                 return _Refused(old.get("Item", {}))
-            raise _translated(error, update, self.layout.table_name) from error
+            raise _translated(_message(error), update, self.layout.table_name) from error
         return _Written(answer.get("Attributes", {}))
+
+    def _write_together(
+        self, update: ItemUpdate, request: dict[str, Any], beside: Sequence[TransactItem]
+    ) -> "_Written | _Refused":
+        del request["ReturnValues"]  # a transaction gives nothing back
+        # A repetition after a lost answer carries botocore's own token, by which DynamoDB knows that it was done.
+        try:
+            self._call(
+                "TransactWriteItems", self._client.transact_write_items, TransactItems=[{"Update": request}, *beside]
+            )
+        except ClientError as error:
+            canceled: Any = error.response  # botocore's type does not know the reasons
+            ours, *others = canceled.get("CancellationReasons", [{}])
+            if ours.get("Code") == "ConditionalCheckFailed":
+                return _Refused(ours.get("Item", {}))
+            if any(reason.get("Code") == "ConditionalCheckFailed" for reason in others):
+                raise BesideRefusedError(update.execution_id) from error
+            if ours.get("Code") == "ValidationError":
+                raise _translated(ours.get("Message", ""), update, self.layout.table_name) from error
+            # Another transaction is at one of the rows, or they are throttled.
+            raise StoreUnavailableError(f"execution {update.execution_id!r}: {_message(error)}") from error
+        return _Written({})
 
     def _call(self, operation: str, method: Any, **request: Any) -> Any:  # noqa: ANN401  a method of boto3's client
         """One request; what a person or time must mend becomes the engine's error, refusals of a write stay."""
         try:
             return method(**request)
         except ClientError as error:
-            code, message = _code(error), error.response.get("Error", {}).get("Message", "")
+            code, message = _code(error), _message(error)
             said = f"DynamoDB refused {operation} on table {self.layout.table_name!r}: {code}: {message}"
             if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004  HTTP
                 raise StoreUnavailableError(said) from error
-            if code in {"ConditionalCheckFailedException", "ValidationException"} and operation == "UpdateItem":
+            if code in _REFUSALS.get(operation, ()):
                 raise
             raise StoreError(f"{said}; look at the table's name and index and at what the role allows") from error
         except (HTTPClientError, NoConnectionError) as error:
@@ -526,9 +581,8 @@ class _Refused:
     item: Item
 
 
-def _translated(error: ClientError, update: ItemUpdate, table_name: str) -> Exception:
+def _translated(message: str, update: ItemUpdate, table_name: str) -> Exception:
     """What a ValidationException means: a patch that does not fit, a full row, or our own mistake."""
-    message = error.response.get("Error", {}).get("Message", "")
     said = message.lower()
     if any(words in said for words in _TOO_LARGE):
         full = (
@@ -545,6 +599,10 @@ def _translated(error: ClientError, update: ItemUpdate, table_name: str) -> Exce
 
 def _code(error: ClientError) -> str:
     return error.response.get("Error", {}).get("Code", "")
+
+
+def _message(error: ClientError) -> str:
+    return error.response.get("Error", {}).get("Message", "")
 
 
 def _whole_ms(span: timedelta) -> int:

@@ -1,0 +1,107 @@
+"""What is left to do when a job has come to its end: give back its owner's slot, tell whoever wants to know.
+
+The engine calls it at least once for every end, and again for a day while it raises.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from statemachine import Execution, JsonValue
+from statemachine.errors import StoreUnavailableError
+from statemachine.execution import Notice
+from worker.job import Job, committed_usd
+from worker.limits import released
+from worker.rows import Rows, UsageChange, UsageChangedError
+
+# How often a control row that others write at the same time is tried; then the engine tries later.
+RELEASE_TRIES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """That a job came to its end.
+
+    Attributes:
+        notice_id: the same however often this is sent.
+        kind: 'ai_video.completed' or 'ai_video.failed'.
+        details: what else is known: of the job's last end everything, of an earlier one its id and status.
+    """
+
+    notice_id: str
+    kind: str
+    occurred_at: datetime
+    details: dict[str, JsonValue]
+
+    def as_json(self) -> dict[str, JsonValue]:
+        """The form in which it is sent."""
+        return {
+            "id": self.notice_id,
+            "type": self.kind,
+            "occurred_at": self.occurred_at.isoformat(timespec="milliseconds"),
+            **self.details,
+        }
+
+
+class Notifier(Protocol):
+    """Tells others that a job came to its end."""
+
+    def send(self, completion: Completion) -> None:
+        """Send it; the same one may be sent again.
+
+        Raises:
+            TransientError: it was not taken; send it again later.
+        """
+
+
+class AfterWork:
+    """Releases the slot and sends the notices; both are tried, whatever becomes of the other."""
+
+    def __init__(self, *, rows: Rows | None, notifiers: Sequence[Notifier]) -> None:
+        self._rows = rows
+        self._notifiers = notifiers
+
+    def __call__(self, execution: Execution, notices: tuple[Notice, ...]) -> None:
+        """What `statemachine.Engine` calls.  A slot is released before anything is sent, and whatever is sent."""
+        job = Job.model_validate(execution.data)
+        try:
+            if self._rows is not None and job.owner_id:
+                self._release(self._rows, execution, job)
+        finally:
+            for notice in notices:
+                completion = completion_of(notice, execution, job)
+                for notifier in self._notifiers:
+                    notifier.send(completion)
+
+    def _release(self, rows: Rows, execution: Execution, job: Job) -> None:
+        for _ in range(RELEASE_TRIES):
+            before = rows.usage(job.owner_id)
+            after = released(
+                before,
+                execution.run_id,
+                version=execution.version,
+                spent_usd=committed_usd(job.vertex_ai_tasks.values()),
+            )
+            if after is None:
+                return
+            try:
+                rows.change_usage(UsageChange(job.owner_id, before, after))
+            except UsageChangedError:
+                continue
+            return
+        raise StoreUnavailableError(f"the slot of {execution.execution_id!r} met {RELEASE_TRIES} other writes in a row")
+
+
+def completion_of(notice: Notice, execution: Execution, job: Job) -> Completion:
+    """What is told of one end."""
+    details: dict[str, JsonValue] = {"videoId": job.video_id, "status": notice.status, "owner_id": job.owner_id}
+    if execution.after_work is not None and notice == execution.after_work.notices[-1]:
+        failure = execution.failure
+        details |= {
+            "run_id": execution.run_id,
+            "duration_seconds": job.media.duration_seconds,
+            "final_video_url": job.final_video_url,
+            "error": None if failure is None else {"code": failure.code, "user_action": failure.user_action},
+        }
+    return Completion(notice.notice_id, f"ai_video.{notice.status}", notice.occurred_at, details)
