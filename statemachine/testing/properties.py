@@ -110,8 +110,12 @@ class Properties:
     # --- facts and effects ----------------------------------------------------------------------------------------
 
     def recorded(self, path: Path, intent_id: str, operation: str) -> None:
-        """`record_fact` has returned: from here on the fact may never be lost."""
-        self._facts[path] = (intent_id, operation)
+        """`record_fact` has returned: from here on the fact may never be lost.
+
+        That an order was not accepted counts toward nothing, and may make room for the next one.
+        """
+        if operation != NOT_ACCEPTED:
+            self._facts[path] = (intent_id, operation)
 
     def refused_fact(self, standing: Execution | None, path: Path, intent_id: str, operation: str) -> None:
         """`record_fact` was refused.

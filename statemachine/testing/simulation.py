@@ -85,6 +85,10 @@ class Effects:
         if self._simulation is not None:
             self._simulation.accepted(path, intent_id, operation)
 
+    def standing(self) -> Execution | None:
+        """The record as it stands, for a vendor that has to find out where an intent was written down."""
+        return None if self._simulation is None else self._simulation.standing()
+
     def watched_by(self, simulation: "Simulation[Any]") -> None:
         """From here on, calls are boundaries of this run."""
         self._simulation = simulation
