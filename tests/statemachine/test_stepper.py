@@ -2,13 +2,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
+from moto import mock_aws
 
+from statemachine.aws import DynamoStore
 from statemachine.dispatcher import Event
 from statemachine.errors import PermanentError
 from statemachine.memory import MemoryStore
 from statemachine.outcome import Advance, Wait
 from statemachine.testing import FrozenClock, Stepper, StuckError, VirtualClock
 from statemachine.testing.clock import NOON
+from tests import dynamodb_tables
 from tests.statemachine.machines import Script, a_machine
 
 WAITS_ONCE = (Wait(timedelta(seconds=15)), Advance("drafted"))
@@ -153,6 +156,25 @@ def test_stepper_moves_frozen_time() -> None:
 
         assert stepper.execution.updated_at == datetime(2026, 5, 1, 10, 0, 15, tzinfo=UTC)
         assert datetime.now(UTC) == datetime(2026, 5, 1, 10, 0, 15, tzinfo=UTC)
+
+
+def test_stepper_steps_a_row_of_dynamodb_under_moto_and_frozen_time() -> None:
+    with mock_aws(), freeze_time("2026-05-01 10:00:00") as frozen:
+        client = dynamodb_tables.client_of(None)
+        layout = dynamodb_tables.created(client, dynamodb_tables.ONE_PART)
+        stepper = Stepper(
+            a_machine(draft=Script(*WAITS_ONCE)),
+            store=DynamoStore(client, layout=layout),
+            clock=FrozenClock(frozen),
+            execution_id=dynamodb_tables.with_row(client, layout),
+        )
+        stepper.start({"to": "Ada"})
+        stepper.drop()
+
+        ended = stepper.run()
+
+        assert (ended.state, ended.data["to"]) == ("completed", "Ada")
+        assert ended.updated_at == datetime(2026, 5, 1, 10, 1, 30, tzinfo=UTC)
 
 
 def test_frozen_clock_does_not_go_back() -> None:
