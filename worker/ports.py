@@ -7,7 +7,7 @@ cannot; both carry a stable `code` and a `user_action`.
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -259,6 +259,46 @@ class ClipRenderer(Protocol):
         """
 
 
+class Softener(Protocol):
+    """Rewrites what a content filter refused."""
+
+    def soften(self, prompt: str, category: str | None, /) -> str:
+        """The same scene in words that the filter should let pass.
+
+        `category` is what the filter objected to, in the vendor's word, where it said so.
+
+        Raises:
+            TransientError: throttled, unavailable.
+            PermanentError: it cannot be put otherwise; a person has to.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Granted:
+    """How many submissions may be made now, and after what time to come back for the rest (zero when there is none)."""
+
+    count: int
+    retry_after: timedelta
+
+
+class SubmissionQuota(Protocol):
+    """Shares the submissions that a vendor accepts in a minute among all jobs.
+
+    Users take turns, whatever the number of their jobs.  Nothing has to be given back.
+    """
+
+    def take(self, model: VideoModel, *, owner_id: str, job_id: str, wanted: int, now: datetime) -> Granted:
+        """Take tokens for up to `wanted` submissions; one conditional write.
+
+        A job that gets too few keeps its place until shortly after `retry_after`; coming back for the rest, it asks
+        under the same `job_id`.
+
+        Raises:
+            TransientError: the ledger cannot be reached, or too many ask at once.  Nothing was taken, or it is free
+                again after a minute.
+        """
+
+
 @dataclass(frozen=True, slots=True)
 class AudioFacts:
     """What decoding the whole recording found; headers lie about all of it.
@@ -333,6 +373,17 @@ class VideoAssembler(Protocol):
 
     def thumbnail(self, clip: Path, destination: Path, *, at_seconds: float, width: int) -> None:
         """One frame as JPEG, `width` pixels wide."""
+
+    def still_clip(
+        self, source: Path, destination: Path, *, at_seconds: float, seconds: float, target: VideoFormat
+    ) -> None:
+        """A clip of `seconds` in the target format that shows the one frame of `source` at `at_seconds`.
+
+        Past the end of `source` it is the last frame.
+
+        Raises:
+            PermanentError: code CLIP_BROKEN, `source` has no decodable video.
+        """
 
     def assemble(
         self, scenes: Sequence[SceneClip], *, audio: Path, captions: Sequence[Caption], destination: Path

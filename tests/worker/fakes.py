@@ -221,6 +221,11 @@ class FakeAssembler:
     def thumbnail(self, clip: Path, destination: Path, *, at_seconds: float, width: int) -> None:
         destination.write_bytes(b"jpeg of " + hashlib.sha256(clip.read_bytes()).digest())
 
+    def still_clip(
+        self, source: Path, destination: Path, *, at_seconds: float, seconds: float, target: VideoFormat
+    ) -> None:
+        destination.write_bytes(f"{seconds:g} s of the frame at {at_seconds:g} s of ".encode() + source.read_bytes())
+
     def assemble(
         self, scenes: Sequence[SceneClip], *, audio: Path, captions: Sequence[Caption], destination: Path
     ) -> VideoFacts:

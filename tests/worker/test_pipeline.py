@@ -122,7 +122,7 @@ def test_a_review_waits_for_a_person_and_renders_what_the_person_wrote() -> None
 
 
 def test_a_filtered_scene_fails_the_job_and_a_retry_pays_for_that_scene_alone() -> None:
-    world = World(FakeRenderer(answers={3: [FILTERED] * 3}))
+    world = World(FakeRenderer(answers={3: [FILTERED] * 2}))
     world.stepper.run()
     paid = len(world.renderer.bill)
     failure = world.failure

@@ -182,7 +182,7 @@ def test_scenes_on_order_are_brought_home_before_the_job_fails() -> None:
 
 
 def test_retry_pays_only_for_the_scene_that_failed() -> None:
-    bench = Bench(FakeRenderer(answers={2: [FILTERED, FILTERED, FILTERED]}), planned_job_data(scenes=8))
+    bench = Bench(FakeRenderer(answers={2: [FILTERED, FILTERED]}, group_size=8), planned_job_data(scenes=8))
     failed = bench.run()
     billed_before = bench.scenes_billed
 

@@ -4,6 +4,7 @@
 - `conforming`: a clip in the video's one format
 - `joining`: clips, recording and captions to one MP4, packet by packet
 - `stills`: a frame as JPEG
+- `standing`: a frame as a clip, in place of one that could not be made
 - `h264`: the few bytes of H.264 that joining has to understand
 - `opening`, `whole_files`: files in, files out
 """
@@ -44,6 +45,14 @@ class PyAvAssembler:
         from worker.providers.pyav_assembler.stills import thumbnail  # noqa: PLC0415 (brings PyAV, see above)
 
         thumbnail(clip, destination, at_seconds=at_seconds, width=width)
+
+    def still_clip(
+        self, source: Path, destination: Path, *, at_seconds: float, seconds: float, target: VideoFormat
+    ) -> None:
+        """As the port says."""
+        from worker.providers.pyav_assembler.standing import still_clip  # noqa: PLC0415 (brings PyAV, see above)
+
+        still_clip(source, destination, at_seconds=at_seconds, seconds=seconds, target=target)
 
     def assemble(
         self, scenes: Sequence[SceneClip], *, audio: Path, captions: Sequence[Caption], destination: Path

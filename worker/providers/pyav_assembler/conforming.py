@@ -49,12 +49,12 @@ def conform(clip: Path, destination: Path, target: VideoFormat) -> bool:
         return False
     with open_clip(clip) as container:
         stream = picture_of(container, clip)
-        frames = _in_format(decodable_frames(container, stream), stream.sample_aspect_ratio or Fraction(1), target)
+        frames = in_format(decodable_frames(container, stream), stream.sample_aspect_ratio or Fraction(1), target)
         first = next(frames, None)
         if first is None:
             raise clip_broken(clip, "no frame of it can be decoded")
         with whole_file(destination) as part:
-            _write(first, frames, part, target)
+            write_frames(first, frames, part, target)
     return True
 
 
@@ -109,9 +109,7 @@ def _packets_fit(container: InputContainer, stream: VideoStream, target: VideoFo
     return 0 < len(places) == stream.frames and sorted(places) == list(range(len(places)))
 
 
-def _in_format(
-    frames: Iterator[VideoFrame], sample_aspect_ratio: Fraction, target: VideoFormat
-) -> Iterator[VideoFrame]:
+def in_format(frames: Iterator[VideoFrame], sample_aspect_ratio: Fraction, target: VideoFormat) -> Iterator[VideoFrame]:
     """The frames upright, scaled, padded and at the target's rate, as long as they have the form of the first."""
     graph: Graph | None = None
     form: tuple[int, int, str, int] | None = None
@@ -156,7 +154,8 @@ def _ready(graph: Graph) -> Iterator[VideoFrame]:
             return
 
 
-def _write(first: VideoFrame, others: Iterator[VideoFrame], destination: Path, target: VideoFormat) -> None:
+def write_frames(first: VideoFrame, others: Iterator[VideoFrame], destination: Path, target: VideoFormat) -> None:
+    """Encode frames that are in the target format already."""
     rate = target.frames_per_second
     options = {"movflags": "+faststart", "video_track_timescale": str(rate * TICKS_PER_FRAME)}
     with av.open(destination, "w", format="mp4", container_options=options) as output:

@@ -24,7 +24,7 @@ def thumbnail(clip: Path, destination: Path, *, at_seconds: float, width: int) -
         PermanentError: code CLIP_BROKEN, nothing can be decoded.
     """
     with open_clip(clip) as container:
-        frame = _frame_at(container, picture_of(container, clip), at_seconds)
+        frame = frame_at(container, picture_of(container, clip), at_seconds)
     if frame is None:
         raise clip_broken(clip, "no frame of it can be decoded")
     jpeg = _jpeg(frame, width)
@@ -32,7 +32,8 @@ def thumbnail(clip: Path, destination: Path, *, at_seconds: float, width: int) -
         part.write_bytes(jpeg)
 
 
-def _frame_at(container: InputContainer, stream: VideoStream, at_seconds: float) -> VideoFrame | None:
+def frame_at(container: InputContainer, stream: VideoStream, at_seconds: float) -> VideoFrame | None:
+    """The frame that is shown at `at_seconds`, or the last one; None when nothing can be decoded."""
     container.seek(round(max(0.0, at_seconds) * av.time_base))
     shown = None
     for frame in decodable_frames(container, stream):

@@ -1,0 +1,203 @@
+"""What is missing: order it in small groups, the intents first."""
+
+import logging
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from statemachine import NOT_ACCEPTED, JsonValue, Path, TransientError
+from worker.job import ClipAttempt, SceneBeat, committed_usd, scene_key
+from worker.ports import AmbiguousSubmissionError, Granted, NotAcceptedError
+from worker.steps.render.parts import QUOTA_PAUSE, SUBMIT_GROUP, SUBMIT_TIME, UNREACHABLE_PAUSE
+from worker.steps.render.refusals import CONTENT_FILTERED, can_soften, fail_scene, soften_refused_order
+from worker.steps.render.round import Round, attempt_path, iso, pauses, task_path
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """One clip about to be ordered."""
+
+    index: int
+    key: str
+    attempt: ClipAttempt
+
+
+def order_missing(now: Round) -> None:
+    """Order what is missing, group after group, until the vendor, the quota, the money or the time is at its end."""
+    while not now.out_of_time:
+        group = _next_group(now)
+        if not group or not now.has_time_for(SUBMIT_TIME) or not _is_affordable(now, group):
+            return
+        granted = _granted(now, len(group))
+        if granted.retry_after:
+            _wait_for_quota(now, granted.retry_after)
+        _order(now, group[: granted.count])
+        if granted.count < len(group):
+            return
+
+
+def _next_group(now: Round) -> list[SceneBeat]:
+    missing, waits = [], []
+    for task in now.missing:
+        last = task.attempts[max(task.attempts)] if task.attempts else None
+        ended = last is not None and last.outcome is not None
+        if last is not None and ended and last.not_before is not None and last.not_before > now.turn.now:
+            waits.append(last.not_before - now.turn.now)
+        else:
+            missing.append(now.beats[task.scene_index])
+    now.waits += waits
+    pause = max(pauses(now.tasks.values(), now.turn.now), default=None)
+    if missing and pause is not None:
+        _wait_for_quota(now, pause)
+        return []
+    room = now.ports.renderer.group_size - len(now.running)
+    return missing[: max(0, min(room, SUBMIT_GROUP))]
+
+
+def _granted(now: Round, wanted: int) -> Granted:
+    quota, job = now.ports.quota, now.job
+    if quota is None:
+        return Granted(wanted, timedelta(0))
+    model = now.ports.renderer.model
+    try:
+        return quota.take(model, owner_id=job.owner_id, job_id=now.turn.execution_id, wanted=wanted, now=now.turn.now)
+    except TransientError as error:
+        # Not knowing whether there is room is waiting for it, and no fault of the job's.
+        log.warning("the quota of %s could not be asked: %s", model.name, error)
+        return Granted(0, error.retry_after or UNREACHABLE_PAUSE)
+
+
+def _wait_for_quota(now: Round, delay: timedelta) -> None:
+    now.waits.append(delay)
+    if not now.running:
+        now.waiting_for = "quota"
+
+
+def _order(now: Round, group: Sequence[SceneBeat]) -> None:
+    if not group:
+        return
+    intents = [_intent(now, beat) for beat in group]
+    now.turn.checkpoint(
+        {
+            **{attempt_path(i.index, i.key): i.attempt.model_dump(mode="json", exclude_none=True) for i in intents},
+            **{(*task_path(i.index), "status"): "submitted" for i in intents},
+        }
+    )
+    stop = threading.Event()
+    results = now.side_by_side(lambda intent: _submit(now, intent, stop), intents)
+    for intent, result in zip(intents, results, strict=True):
+        _note_submission(now, intent, result)
+
+
+def _intent(now: Round, beat: SceneBeat) -> Intent:
+    task, model, job = now.tasks[beat.scene_index], now.ports.renderer.model, now.job
+    seconds = model.ordered_seconds(beat.seconds)
+    intent_id = now.ports.new_id()
+    # An attempt that was not accepted counts toward nothing and makes room: a day of waiting for quota must not grow
+    # the record.
+    ordinal = sum(attempt.operation != NOT_ACCEPTED for attempt in task.attempts.values()) + 1
+    attempt = ClipAttempt(
+        intent_id=intent_id,
+        prefix=f"{job.prefix}renders/{scene_key(beat.scene_index)}/{intent_id}/",
+        beat_revision=beat.revision,
+        model=model.name,
+        seconds=seconds,
+        # One seed for all scenes keeps their look together; another attempt gets another, since filters are partly
+        # a matter of chance.
+        seed=_seed(job.run_id) + task.spent_attempts(beat.revision),
+        price_usd=seconds * model.usd_per_second,
+        intended_at=now.turn.now,
+        watch_from=now.turn.deadline,
+    )
+    return Intent(beat.scene_index, f"{ordinal:03d}", attempt)
+
+
+def _submit(now: Round, intent: Intent, stop: threading.Event) -> str | NotAcceptedError | None:
+    """Order one clip and record what became of it.  None: nobody knows."""
+    path, intent_id = attempt_path(intent.index, intent.key), intent.attempt.intent_id
+    result: str | NotAcceptedError | None
+    if stop.is_set() or now.turn.time_left <= timedelta(0):
+        result = NotAcceptedError("PROVIDER_UNAVAILABLE", "not sent: the turn is over", is_retryable=True)
+    else:
+        try:
+            result = now.ports.renderer.submit(now.request(intent.index, intent.attempt))
+        except NotAcceptedError as error:
+            result = error
+        except AmbiguousSubmissionError as error:
+            log.warning("scene %d: %s; it will be looked for", intent.index, error)
+            return None
+    operation = result if isinstance(result, str) else NOT_ACCEPTED
+    if not now.turn.record_fact(path, intent_id=intent_id, operation=operation):
+        stop.set()  # cancelled, or overtaken: what is not sent yet must not be
+    return result
+
+
+def _note_submission(now: Round, intent: Intent, result: str | NotAcceptedError | None) -> None:
+    index, key = intent.index, intent.key
+    operation = NOT_ACCEPTED if isinstance(result, NotAcceptedError) else result
+    attempt = intent.attempt.model_copy(update={"operation": operation})
+    now.set_task(index, status="submitted", attempts={**now.tasks[index].attempts, key: attempt})
+    if not isinstance(result, NotAcceptedError):
+        now.look_again(index, key)
+        return
+    if result.is_retryable:
+        _pause(now, intent, result)
+    elif result.code == CONTENT_FILTERED and can_soften(now, index):
+        patch: dict[Path, JsonValue] = {
+            (*task_path(index), "status"): "waiting",
+            (*attempt_path(index, key), "error_code"): result.code,
+        }
+        now.turn.checkpoint(patch)
+        now.set_task(index, status="waiting")
+        now.set_attempt(index, key, error_code=result.code)
+        soften_refused_order(now, index, result.category)
+    else:
+        fail_scene(now, index, result.code, result.message)
+
+
+def _pause(now: Round, intent: Intent, refused: NotAcceptedError) -> None:
+    """Not now: the vendor is busy or cannot be reached."""
+    index, key = intent.index, intent.key
+    pause = QUOTA_PAUSE if refused.code == "PROVIDER_QUOTA" else UNREACHABLE_PAUSE
+    pause = max(refused.retry_after or pause, timedelta(seconds=1))
+    not_before = now.turn.now + pause
+    now.turn.checkpoint(
+        {
+            (*task_path(index), "status"): "waiting",
+            (*attempt_path(index, key), "not_before"): iso(not_before),
+            (*attempt_path(index, key), "error_code"): refused.code,
+        }
+    )
+    now.set_task(index, status="waiting")
+    now.set_attempt(index, key, not_before=not_before, error_code=refused.code)
+    now.waits.append(pause)
+    if refused.code == "PROVIDER_QUOTA" and not now.running:
+        now.waiting_for = "quota"
+
+
+def _is_affordable(now: Round, group: Sequence[SceneBeat]) -> bool:
+    """Whether the group keeps the cost limit, with everything ever submitted counted at full price."""
+    limit, model = now.job.options.max_cost_usd, now.ports.renderer.model
+    if limit is None:
+        return True
+    committed = committed_usd(now.tasks.values())
+    price = sum(model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in group)
+    if committed + price <= limit + 1e-9:
+        return True
+    for beat in group:
+        # Not stored: a retry with a higher limit simply goes on.
+        now.set_task(
+            beat.scene_index,
+            status="failed",
+            error_code="COST_LIMIT_REACHED",
+            error_message=f"${committed:.2f} are spent, ${price:.2f} more would pass the limit of ${limit:.2f}",
+        )
+    return False
+
+
+def _seed(run_id: str) -> int:
+    """A seed in 0..2^31-1 that stays the same for the whole run."""
+    return int.from_bytes(run_id.encode()[-4:].rjust(4, b"0"), "big") % 2**31
