@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import cache
 from urllib.parse import quote
 
 from pydantic import JsonValue
@@ -36,12 +37,21 @@ MESSAGES = {
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """One object of a bucket."""
+    """One object of a bucket.
 
-    data: bytes
+    Attributes:
+        made: gives its bytes, which may be made at the first call only, and are kept.
+    """
+
+    made: Callable[[], bytes]
     content_type: str
     created_at: datetime
     generation: int
+
+    @property
+    def data(self) -> bytes:
+        """The object's bytes."""
+        return self.made()
 
 
 class CloudStorage:
@@ -60,16 +70,27 @@ class CloudStorage:
 
     def put(self, bucket: str, name: str, data: bytes, content_type: str = "video/mp4") -> None:
         """Write an object."""
+        self.put_unmade(bucket, name, lambda: data, content_type)
+
+    def put_unmade(self, bucket: str, name: str, made: Callable[[], bytes], content_type: str = "video/mp4") -> None:
+        """Write an object whose bytes are made when somebody wants them or their number."""
         now = self._clock.now()
         generation = int(now.timestamp() * 1_000_000) + sum(map(len, self.buckets.values()))
-        self.buckets.setdefault(bucket, {})[name] = StoredObject(data, content_type, now, generation)
+        self.buckets.setdefault(bucket, {})[name] = StoredObject(cache(made), content_type, now, generation)
 
     def routes(self) -> Iterable[Route]:
         """Buckets and objects."""
         yield Route("/storage/v1/b/<bucket>", "GET", self._bucket, at(None), about_nothing)
         yield Route("/storage/v1/b/<bucket>/o", "GET", self._list, at("gcs.list"), _about_list)
         for prefix in ("/storage/v1", "/download/storage/v1"):
-            yield Route(f"{prefix}/b/<bucket>/o/<path:name>", "GET", self._object, _object_place, _about_object)
+            yield Route(
+                f"{prefix}/b/<bucket>/o/<path:name>",
+                "GET",
+                self._object,
+                _object_place,
+                _about_object,
+                is_exclusive=False,
+            )
         yield Route("/storage/v1/b/<bucket>/o/<path:name>", "DELETE", self._delete, at("gcs.object"), _about_object)
 
     def fault(self, answer: Answer) -> Response:

@@ -4,6 +4,7 @@ import json
 import select
 import socket
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from threading import Event, Lock, RLock, Thread
 from typing import Protocol
@@ -46,6 +47,7 @@ class Route:
         url: a rule of werkzeug's; its converters become the handler's keyword arguments.
         place: where scenarios meet it; None: they never do.
         subject: what the request is about.
+        is_exclusive: nothing else is handled meanwhile.  What only reads, and may take long, need not be.
     """
 
     url: str
@@ -53,6 +55,7 @@ class Route:
     handler: Handler
     place: Callable[[Request], Place | None]
     subject: Callable[..., Subject]
+    is_exclusive: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +170,7 @@ class Server:
         trouble = next((effect for effect in effects if isinstance(effect, Trouble)), None)
         if trouble is None or trouble.is_done:
             # One at a time: the vendors' books are plain dictionaries.
-            with self._working:
+            with self._working if route.is_exclusive else nullcontext():
                 response = route.handler(request, **arguments)
             # What was refused was not done; the refusal is the answer.
             if trouble is None or response.status_code >= 400:

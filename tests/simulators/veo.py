@@ -9,9 +9,10 @@ import base64
 import re
 import uuid
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache, partial
 
 from pydantic import JsonValue
 from werkzeug.wrappers import Request, Response
@@ -115,6 +116,7 @@ class Operation:
 
     Attributes:
         looks: polls, and lists of its prefix, that found it running.
+        made: gives the clips, one for each sample; each is encoded when somebody wants its bytes.
         fate: the effects of the scenario; none of them: the ordered clips.
     """
 
@@ -135,8 +137,13 @@ class Operation:
     error: dict[str, JsonValue] | None = None
     looks: int = 0
     is_finished: bool = False
-    clips: list[bytes] = field(default_factory=list)
+    made: list[Callable[[], bytes]] = field(default_factory=list)
     uris: list[str] = field(default_factory=list)
+
+    @property
+    def clips(self) -> list[bytes]:
+        """What it made, as bytes."""
+        return [made() for made in self.made]
 
 
 class Veo:
@@ -319,11 +326,11 @@ class Veo:
         # The number in the name is the vendor's own: nobody can know it beforehand.
         folder = int(operation.accepted_at.timestamp() * 1_000_000) * 1000 + operation.ordinal
         for sample in range(max(0, operation.samples - taken)):
-            operation.clips.append(self._clip(operation, sample))
+            operation.made.append(cache(partial(self._clip, operation, sample)))
             if operation.storage_uri:
                 bucket, _, prefix = operation.storage_uri.removeprefix("gs://").partition("/")
                 name = f"{prefix.rstrip('/')}/{folder}/sample_{sample}.mp4".lstrip("/")
-                self._storage.put(bucket, name, operation.clips[-1])
+                self._storage.put_unmade(bucket, name, operation.made[-1])
                 operation.uris.append(f"gs://{bucket}/{name}")
 
     def _clip(self, operation: Operation, sample: int) -> bytes:
@@ -354,7 +361,7 @@ class Veo:
             return {
                 "response": {"@type": GENERATE_VIDEO_RESPONSE, "raiMediaFilteredCount": 0, "videos": videos},
             }
-        verdict: dict[str, JsonValue] = {"raiMediaFilteredCount": operation.samples - len(operation.clips)}
+        verdict: dict[str, JsonValue] = {"raiMediaFilteredCount": operation.samples - len(operation.made)}
         if filtered.has_reasons:
             codes = ", ".join(map(str, filtered.support_codes))
             verdict["raiMediaFilteredReasons"] = [f"{FILTER_REASON} Support codes: {codes}" if codes else FILTER_REASON]
