@@ -12,8 +12,8 @@ from email.utils import parsedate_to_datetime
 from typing import TypeVar
 
 import openai
-from openai.types.responses import EasyInputMessageParam, ParsedResponse, ResponseInputParam
-from pydantic import BaseModel, ValidationError
+from openai.types.responses import EasyInputMessageParam, ResponseInputParam
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from statemachine.clock import Clock
 from statemachine.errors import PermanentError, StepError, TransientError
@@ -92,6 +92,59 @@ _BY_STATUS: Mapping[int, _Meaning] = {
 _SERVER_ERROR = 500
 
 
+class _Received(BaseModel):
+    """Part of what the API answers.  Read by ourselves: the SDK takes whatever comes for a response."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Part(_Received):
+    type: str
+    text: str = ""
+
+
+class _Item(_Received):
+    type: str
+    content: tuple[_Part, ...] | None = None
+    phase: str | None = None
+
+
+class _Why(_Received):
+    code: str = ""
+    reason: str = ""
+
+
+class _Usage(_Received):
+    input_tokens: int
+    output_tokens: int
+
+
+class _Response(_Received):
+    status: str
+    output: tuple[_Item, ...]
+    error: _Why | None = None
+    incomplete_details: _Why | None = None
+    usage: _Usage | None = None
+
+    @property
+    def incomplete_reason(self) -> str:
+        """Why a response is incomplete; empty when it is not."""
+        if self.status != "incomplete":
+            return ""
+        return self.incomplete_details.reason if self.incomplete_details else "unknown"
+
+    @property
+    def parts(self) -> list[_Part]:
+        """Of the answer itself, not of what was thought on the way."""
+        said = [item for item in self.output if item.type == "message" and item.phase in (None, "final_answer")]
+        return [part for item in said for part in item.content or ()]
+
+    @property
+    def text(self) -> str:
+        """The answer."""
+        return "".join(part.text for part in self.parts if part.type == "output_text")
+
+
 class Asker:
     """Asks one model, with one client that lives as long as its key is valid.
 
@@ -162,15 +215,14 @@ class Asker:
         """The text of a complete answer; one that was cut off is asked for again with a larger budget."""
         for budget in (BUDGET_TOKENS, LARGER_BUDGET_TOKENS):
             response = self._respond(question, messages, form, budget, deadline)
-            reason = response.incomplete_details.reason if response.incomplete_details else None
-            if response.status != "incomplete" or reason != "max_output_tokens":
-                return self._complete(question, response, reason)
+            if response.incomplete_reason != "max_output_tokens":
+                return self._complete(question, response)
         raise PermanentError(
             "SCENE_PLAN_INVALID",
             f"{self._model} came to no end within {LARGER_BUDGET_TOKENS} tokens; retry, or choose another model",
         )
 
-    def _complete(self, question: Question, response: ParsedResponse[None], reason: str | None) -> str:
+    def _complete(self, question: Question, response: _Response) -> str:
         """The text of a response that is as long as it will get.
 
         Raises:
@@ -180,15 +232,14 @@ class Asker:
             code = response.error.code if response.error else ""
             failed = _Meaning(TransientError, "PROVIDER_ERROR", "retry", "it failed in the middle of its answer")
             raise self._fault(_BY_CODE.get(code, failed), question, code)
-        if response.status == "incomplete" and reason == "content_filter":
+        if response.incomplete_reason == "content_filter":
             raise self._fault(_FILTERED, question, "content_filter")
-        parts = [part for item in response.output if item.type == "message" for part in item.content]
-        if any(part.type == "refusal" for part in parts):
+        if any(part.type == "refusal" for part in response.parts):
             raise self._fault(_FILTERED, question, "refusal")
         if response.status != "completed":
             unfinished = _Meaning(TransientError, "PROVIDER_ERROR", "retry", "it left its answer unfinished")
-            raise self._fault(unfinished, question, reason or str(response.status))
-        return response.output_text
+            raise self._fault(unfinished, question, response.incomplete_reason or response.status)
+        return response.text
 
     def _respond(
         self,
@@ -197,7 +248,7 @@ class Asker:
         form: type[BaseModel],
         budget: int,
         deadline: datetime,
-    ) -> ParsedResponse[None]:
+    ) -> _Response:
         """One request; where the key is refused, one more with the key as it now stands."""
         try:
             return self._request(question, messages, form, budget, deadline)
@@ -221,14 +272,14 @@ class Asker:
         form: type[BaseModel],
         budget: int,
         deadline: datetime,
-    ) -> ParsedResponse[None]:
+    ) -> _Response:
         left = deadline - self._clock.now()
         if left < LEAST_TIME:
             raise TransientError(
                 "PLANNING_TOO_SLOW", f"{self._model} took too long to plan all scenes; it is tried again from the start"
             )
         given: ResponseInputParam = [*messages]
-        response = self._connected().responses.parse(
+        answer = self._connected().responses.with_raw_response.parse(
             model=self._model,
             instructions=question.instructions,
             input=given,
@@ -239,9 +290,13 @@ class Asker:
             store=False,
             timeout=openai.Timeout(min(left, self._request_timeout).total_seconds(), connect=CONNECT_SECONDS),
         )
-        usage = response.usage
-        if usage is not None:
-            log.info("%s: %d tokens in, %d out", self._model, usage.input_tokens, usage.output_tokens)
+        try:
+            response = _Response.model_validate_json(answer.http_response.content)
+        except ValidationError:
+            # A proxy's page, say.  Not chained: the message quotes what came.
+            raise self._fault(_DOWN, question, "what came is no response of the API") from None
+        if response.usage is not None:
+            log.info("%s: %d tokens in, %d out", self._model, response.usage.input_tokens, response.usage.output_tokens)
         return response
 
     def _connected(self) -> openai.OpenAI:
