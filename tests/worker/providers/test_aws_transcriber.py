@@ -11,12 +11,13 @@ from botocore.exceptions import ParamValidationError
 from hypothesis import given
 from hypothesis import strategies as st
 
+from statemachine import Advance, Outcome
 from statemachine.errors import PermanentError, TransientError
 from statemachine.testing.clock import VirtualClock
 from tests.simulators.scenario import Answer, Drop, Place, Rule, Spoken, Takes, TranscriptionFailed
 from tests.simulators.transcribe import JOB_NAME, SAMPLES
 from tests.simulators.vendors import Vendors
-from tests.worker.fakes import FakeMediaStore
+from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTurn, job_data
 from worker.job import Recording, Segment, Transcript
 from worker.providers.aws_transcriber import (
     FAILURE_REMEDIES,
@@ -25,7 +26,7 @@ from worker.providers.aws_transcriber import (
     _job_name,
     transcribe_client,
 )
-from worker.steps.transcribe import TranscriptionFailedError
+from worker.steps.transcribe import TranscriptionFailedError, transcribe
 
 KEY = "uploads/narration_synth_flite_rms.mp3"
 RECORDING = Recording(key=KEY, filename="story.mp3", duration_seconds=28.4)
@@ -428,6 +429,36 @@ def test_a_transcript_that_was_removed_is_made_anew_on_retry(transcriber: AwsTra
         transcriber.fetch(name, RECORDING, time_left=SOON)
 
     assert caught.value.code == "TRANSCRIPTION_FAILED"
+
+
+def test_a_retry_after_a_failed_job_pays_for_a_new_one_and_gets_its_transcript(
+    transcriber: AwsTranscriber, vendors: Vendors, bucket: Bucket
+) -> None:
+    vendors.scenario.add(Rule(place="transcribe.job", effect=TranscriptionFailed(reason="Internal hiccup.")))
+    data = job_data()
+    data["recording"] = RECORDING.model_dump(mode="json", exclude_none=True)
+    turn = FakeTurn(data)
+
+    def step() -> Outcome:
+        return transcribe(
+            turn.job,
+            turn=turn,
+            transcriber=transcriber,
+            assembler=FakeAssembler(),
+            media=bucket,
+            longest=timedelta(minutes=10),
+        )
+
+    with pytest.raises(TranscriptionFailedError):
+        step()
+
+    outcome = step()
+
+    assert isinstance(outcome, Advance)
+    assert [(name, job.status) for name, job in vendors.transcribe.jobs.items()] == [
+        (_job_name("job-1-run-1-1"), "FAILED"),
+        (_job_name("job-1-run-1-2"), "COMPLETED"),
+    ]
 
 
 # --- what a file may look like ---------------------------------------------------------------------------------------
