@@ -24,7 +24,15 @@ from worker.limits import Limits
 from worker.links import LinkSigner
 from worker.models import STORYBOARD, VEO_MODELS, VideoModel
 from worker.pipeline import pipeline
-from worker.ports import ClipRenderer, MediaStore, ScenePlanner, Transcriber, VideoAssembler
+from worker.ports import (
+    ClipRenderer,
+    MediaStore,
+    ScenePlanner,
+    Softener,
+    SubmissionQuota,
+    Transcriber,
+    VideoAssembler,
+)
 from worker.progress import LOCAL, Profile, vendor_profile
 from worker.rows import AudioHeader, Rows
 from worker.settings import Settings
@@ -137,7 +145,11 @@ class Worker:
     @cached_property
     def transcriber(self) -> Transcriber:
         """Turns speech into timed text."""
-        raise self._not_here("transcriber")
+        if self.settings.transcriber != "aws":
+            raise self._not_here("transcriber")
+        from worker.providers.aws_transcriber import AwsTranscriber, transcribe_client
+
+        return AwsTranscriber(transcribe_client(), media=self.media, bucket=self.settings.bucket)
 
     @cached_property
     def planner(self) -> ScenePlanner:
@@ -146,12 +158,73 @@ class Worker:
             from worker.providers.rule_planner import RulePlanner
 
             return RulePlanner()
-        raise self._not_here("planner")
+        return self._openai
+
+    @property
+    def softener(self) -> Softener | None:
+        """Who rewrites what a content filter refused; rules cannot."""
+        return self._openai if self.settings.planner == "openai" else None
+
+    @cached_property
+    def _openai(self) -> Any:  # noqa: ANN401  its type would load it
+        from worker.providers.openai_planner.planner import OpenAiPlanner
+
+        planner = OpenAiPlanner(_openai_key, clock=self.clock, model=self.settings.openai_model)
+        self._closing.callback(planner.close)
+        return planner
 
     @cached_property
     def renderer(self) -> ClipRenderer:
         """Makes the clips."""
-        raise self._not_here("renderer")
+        if self.settings.renderer != "veo":
+            raise self._not_here("renderer")
+        from worker.providers.veo.renderer import STORAGE_URL, VeoRenderer, VertexProject
+
+        place = VertexProject(
+            project=_variable("GOOGLE_CLOUD_PROJECT", "the Google Cloud project that pays for the clips"),
+            location=os.environ.get("GOOGLE_CLOUD_LOCATION") or self.model.regions[0],
+            storage_url=os.environ.get("STORAGE_EMULATOR_HOST") or STORAGE_URL,
+        )
+        renderer = VeoRenderer(
+            self.model,
+            place=place,
+            tokens=self._google,
+            output_uri=self.settings.veo_output_gcs_uri or None,
+            clock=self.clock,
+            allow_inline=self.settings.veo_allow_inline,
+        )
+        self._closing.callback(renderer.close)
+        return renderer
+
+    @cached_property
+    def quota(self) -> SubmissionQuota | None:
+        """How jobs take turns at the model's quota; None when every job takes what it wants."""
+        if not self.settings.shares_quota or self.model.per_minute is None:
+            return None
+        from worker.providers.dynamodb_quota import DynamoQuota
+
+        return DynamoQuota(self._dynamodb, layout=self._layout)
+
+    @cached_property
+    def _google(self) -> Any:  # noqa: ANN401  its type would load google-auth
+        from worker.providers import google_credentials
+
+        if not self.settings.google_audience:
+            path = _variable("GOOGLE_APPLICATION_CREDENTIALS", "the file with the service account's key")
+            return google_credentials.from_key_file(Path(path))
+        federation = google_credentials.Federation(
+            audience=self.settings.google_audience,
+            service_account=self.settings.google_service_account or None,
+            region=_variable("AWS_REGION", "the function's region"),
+        )
+        return google_credentials.from_aws_role(
+            federation,
+            lambda: google_credentials.AwsKeys(
+                _variable("AWS_ACCESS_KEY_ID", "the role's key"),
+                _variable("AWS_SECRET_ACCESS_KEY", "the role's key"),
+                os.environ.get("AWS_SESSION_TOKEN"),
+            ),
+        )
 
     @property
     def model(self) -> VideoModel:
@@ -196,6 +269,8 @@ class Worker:
                 media=self.media,
                 new_id=lambda: uuid.uuid4().hex,
                 work_folder=self.work_folder,
+                softener=self.softener,
+                quota=self.quota,
             ),
             longest_recording=self.settings.longest_recording,
             transcribing_turn=self.transcribing_turn,
@@ -264,3 +339,21 @@ class Worker:
         threads = ThreadPoolExecutor(max_workers=SWEEP_THREADS, thread_name_prefix="sweep")
         self._closing.callback(threads.shutdown)
         return Sweeper(store=self.store, dispatcher=self.dispatcher, clock=self.clock, executor=threads)
+
+
+def _openai_key(*, refresh: bool = False) -> str:
+    """The SDK's own variable; it does not change while the process lives, so there is nothing to read anew."""
+    del refresh
+    return _variable("OPENAI_API_KEY", "the key of the OpenAI API")
+
+
+def _variable(name: str, what: str) -> str:
+    """An environment variable of a vendor's SDK.
+
+    Raises:
+        PermanentError: code SETTING_MISSING.
+    """
+    value = os.environ.get(name)
+    if not value:
+        raise PermanentError("SETTING_MISSING", f"{name} is not set: {what}", user_action="contact_admin")
+    return value

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from worker.models import DEFAULT_VEO_MODEL, VEO_MODELS
+from worker.models import DEFAULT_LANGUAGE_MODEL, DEFAULT_VEO_MODEL, VEO_MODELS
 
 
 def default_home() -> Path:
@@ -37,7 +37,12 @@ class Settings(BaseSettings):
         daily_usd, concurrent_jobs: of one user; unset, nothing is counted.
         limits_parameter: an SSM parameter with a JSON object that changes these four without a deployment.
         completion_bus, completion_topic_arn: where the end of a job is told: an EventBridge bus, an SNS topic.
-        veo_model: of `worker.models`.
+        veo_model, openai_model: of `worker.models`.
+        veo_output_gcs_uri: `gs://bucket/prefix` into which Veo writes its clips.
+        veo_allow_inline: do without that bucket, and accept that a clip may be paid twice.
+        google_audience, google_service_account: of the federation that lets the function's role act at Google without
+            a key; see `worker.providers.google_credentials.Federation`.
+        shares_quota: whether jobs take turns at the model's quota, by a control row in the table.
     """
 
     model_config = SettingsConfigDict(env_prefix="AI_VIDEO_", frozen=True, extra="ignore")
@@ -76,6 +81,12 @@ class Settings(BaseSettings):
     completion_topic_arn: str = ""
 
     veo_model: str = DEFAULT_VEO_MODEL
+    veo_output_gcs_uri: str = ""
+    veo_allow_inline: bool = False
+    google_audience: str = ""
+    google_service_account: str = ""
+    openai_model: str = DEFAULT_LANGUAGE_MODEL
+    shares_quota: bool = True
 
     @property
     def longest_recording(self) -> timedelta:
