@@ -158,7 +158,8 @@ class Worker:
             from worker.providers.rule_planner import RulePlanner
 
             return RulePlanner()
-        return self._openai
+        planner: ScenePlanner = self._openai
+        return planner
 
     @property
     def softener(self) -> Softener | None:
