@@ -126,6 +126,7 @@ class Platform:
             "AI_VIDEO_TRANSCRIBER": "aws",
             "AI_VIDEO_PLANNER": "openai",
             "AI_VIDEO_RENDERER": "veo",
+            "AI_VIDEO_VEO_OUTPUT_GCS_URI": "gs://clips/ai-video",
         }
 
 
