@@ -81,9 +81,7 @@ class Grant:
     retry_after_ms: int
 
 
-def take(
-    ledger: Ledger, *, per_minute: int, owner: str, job: str, wanted: int, now_ms: int
-) -> tuple[Ledger, Grant]:
+def take(ledger: Ledger, *, per_minute: int, owner: str, job: str, wanted: int, now_ms: int) -> tuple[Ledger, Grant]:
     """Take up to `wanted` tokens; the ledger as it stands afterwards, and what was granted."""
     ledger = _without_the_past(ledger, now_ms)
     own = ledger.waiting.get(job)
@@ -107,9 +105,9 @@ def take(
     # Before it is this job's turn again, its user's earlier jobs get what they want, and every other user as much.
     turns = ahead + sum(min(pending, ahead + 1) for pending in rivals.values()) + 1
     at_ms = _free_at(taken, free - count, turns, per_minute=per_minute, now_ms=now_ms)
-    places = {place.at_ms for place in waiting.values()}
-    while at_ms in places:
-        at_ms += STAGGER_MS
+    for other_ms in sorted(place.at_ms for place in waiting.values()):
+        if abs(other_ms - at_ms) < STAGGER_MS:
+            at_ms = other_ms + STAGGER_MS
     place = Place(owner, at_ms, short, ordinal)
     return Ledger(taken, {**waiting, job: place}, after.next_ordinal), Grant(count, at_ms - now_ms)
 

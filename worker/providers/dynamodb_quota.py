@@ -5,6 +5,7 @@ expires by itself: deleting the row costs no more than a minute of 429s.
 """
 
 import hashlib
+import os
 import zlib
 from datetime import datetime, timedelta
 from typing import Any
@@ -23,9 +24,9 @@ from worker.ports import Granted
 KEY_PREFIX = "ai#quota#"
 
 # The sort key of a control row, where the table has one.
-SORT_VALUE: dict[str, str] = {"S": "ai#quota", "N": "0"}
+SORT_VALUE: dict[str, str] = {"S": "ai#control", "N": "0"}
 
-_LEDGER, _REVISION = "ai_quota_ledger", "ai_quota_revision"
+_LEDGER, _REVISION, _WRITER = "ai_quota_ledger", "ai_quota_revision", "ai_quota_writer"
 
 # Two writers at once: one of them begins anew, with the row that the refusal brought along.
 TRIES = 5
@@ -90,7 +91,12 @@ class DynamoQuota:
 
     def _write(self, model: VideoModel, ledger: quota.Ledger, revision: int | None) -> Item | None:
         """Write the ledger; the row as it stands, when somebody else wrote it meanwhile."""
-        values: dict[str, Any] = {":ledger": encode(ledger.as_json()), ":next": encode((revision or 0) + 1)}
+        writer = os.urandom(8).hex()
+        values: dict[str, Any] = {
+            ":ledger": encode(ledger.as_json()),
+            ":next": encode((revision or 0) + 1),
+            ":writer": encode(writer),
+        }
         condition = "attribute_not_exists(#revision)"
         if revision is not None:
             values[":seen"] = encode(revision)
@@ -99,19 +105,20 @@ class DynamoQuota:
             self._client.update_item(
                 TableName=self._layout.table_name,
                 Key=self._key(model),
-                UpdateExpression="SET #ledger = :ledger, #revision = :next",
+                UpdateExpression="SET #ledger = :ledger, #revision = :next, #writer = :writer",
                 ConditionExpression=condition,
-                ExpressionAttributeNames={"#ledger": _LEDGER, "#revision": _REVISION},
+                ExpressionAttributeNames={"#ledger": _LEDGER, "#revision": _REVISION, "#writer": _WRITER},
                 ExpressionAttributeValues=values,
                 ReturnValuesOnConditionCheckFailure="ALL_OLD",
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise _unavailable(model, error) from error
-            # It may be our own write, whose answer was lost and which the SDK repeated: then its tokens are taken and
-            # not used, which is no harm for longer than a minute.
-            refused: Item = error.response.get("Item", {})
-            return refused
+            # botocore's type of an error's response does not know the item.
+            refused: Any = error.response
+            item: Item = refused.get("Item", {})
+            # The SDK repeats a write whose answer was lost, and the second one is refused because of the first.
+            return None if item.get(_WRITER) == encode(writer) else item
         except BotoCoreError as error:
             raise _unavailable(model, error) from error
         return None

@@ -1,0 +1,166 @@
+import heapq
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from worker.quota import GRACE_MS, WINDOW_MS, Ledger, take
+
+HOUR_MS = 3_600_000
+
+
+@dataclass(frozen=True, slots=True)
+class Asker:
+    """A job that asks at `at_ms` for `wanted` tokens and comes back when it is told to."""
+
+    at_ms: int
+    owner: str
+    job: str
+    wanted: int
+
+
+@dataclass
+class Outcome:
+    """What came of all askers: when each had everything, and every grant as (moment, owner, count)."""
+
+    done_ms: dict[str, int] = field(default_factory=dict)
+    grants: list[tuple[int, str, int]] = field(default_factory=list)
+    asked_ms: list[int] = field(default_factory=list)
+
+
+def served(askers: Sequence[Asker], *, per_minute: int, late_ms: int = 300, until_ms: int = 4 * HOUR_MS) -> Outcome:
+    """Let everybody ask, and come back `late_ms` after the time that they were told."""
+    queue = [(asker.at_ms, number, asker) for number, asker in enumerate(askers)]
+    heapq.heapify(queue)
+    outcome, ledger, number = Outcome(), Ledger(), len(queue)
+    while queue and queue[0][0] <= until_ms:
+        now_ms, _, asker = heapq.heappop(queue)
+        ledger, grant = take(
+            ledger, per_minute=per_minute, owner=asker.owner, job=asker.job, wanted=asker.wanted, now_ms=now_ms
+        )
+        outcome.asked_ms.append(now_ms)
+        outcome.grants.append((now_ms, asker.owner, grant.count))
+        left = asker.wanted - grant.count
+        if not left:
+            outcome.done_ms[asker.job] = now_ms
+            continue
+        assert grant.retry_after_ms > 0
+        number += 1
+        later = now_ms + grant.retry_after_ms + late_ms
+        heapq.heappush(queue, (later, number, Asker(later, asker.owner, asker.job, left)))
+    return outcome
+
+
+def test_a_lone_job_gets_the_whole_minute_at_once() -> None:
+    outcome = served([Asker(0, "ada", "a", 24)], per_minute=10, late_ms=0)
+
+    assert outcome.grants == [(0, "ada", 10), (WINDOW_MS, "ada", 10), (2 * WINDOW_MS, "ada", 4)]
+
+
+def test_a_single_job_is_not_starved_by_another_users_thousand() -> None:
+    crowd = [Asker(10 * number, "ada", f"a{number}", 8) for number in range(1000)]
+
+    outcome = served([*crowd, Asker(60_000, "bob", "b", 8)], per_minute=10)
+
+    assert outcome.done_ms["b"] <= 60_000 + 3 * WINDOW_MS
+
+
+def test_two_users_share_equally_whatever_the_number_of_their_jobs() -> None:
+    many = [Asker(10 * number, "ada", f"a{number}", 8) for number in range(200)]
+    few = [Asker(10 * number, "bob", f"b{number}", 8) for number in range(40)]
+
+    outcome = served([*many, *few], per_minute=10, until_ms=HOUR_MS // 2)
+
+    got: Counter[str] = Counter()
+    for _, owner, count in outcome.grants:
+        got[owner] += count
+    assert 0.8 < got["ada"] / got["bob"] < 1.25
+
+
+def test_what_one_user_leaves_another_may_take() -> None:
+    crowd = [Asker(number, "ada", f"a{number}", 8) for number in range(50)]
+
+    outcome = served([*crowd, Asker(30_000, "bob", "b", 1)], per_minute=10, until_ms=HOUR_MS // 2)
+
+    granted = sum(count for _, _, count in outcome.grants)
+    assert granted >= 0.95 * 10 * (HOUR_MS // 2) / WINDOW_MS
+
+
+def test_jobs_of_one_user_are_served_in_the_order_in_which_they_asked() -> None:
+    outcome = served([Asker(number, "ada", f"a{number:02d}", 3) for number in range(20)], per_minute=5)
+
+    assert list(outcome.done_ms) == sorted(outcome.done_ms)
+
+
+def test_a_thousand_waiting_jobs_do_not_storm() -> None:
+    outcome = served([Asker(number, f"user-{number}", f"j{number}", 1) for number in range(1000)], per_minute=50)
+
+    returns = [moment for moment in outcome.asked_ms if moment >= 1000]
+    busiest = max(Counter(moment // 1000 for moment in returns).values())
+    assert len(outcome.done_ms) == 1000
+    assert busiest <= 10, "times a second"
+    assert len(returns) <= 3 * 1000
+
+
+def test_a_job_that_never_comes_back_loses_its_place_and_holds_nobody_up() -> None:
+    ledger, _ = take(Ledger(), per_minute=10, owner="ada", job="a", wanted=10, now_ms=0)
+    ledger, refused = take(ledger, per_minute=10, owner="bob", job="b", wanted=5, now_ms=0)
+    too_late = refused.retry_after_ms + GRACE_MS
+
+    after, grant = take(ledger, per_minute=10, owner="ada", job="c", wanted=10, now_ms=too_late)
+
+    assert grant.count == 10
+    assert after.waiting == {}
+
+
+def test_a_newcomer_does_not_overtake_those_of_its_own_user_who_wait() -> None:
+    ledger, _ = take(Ledger(), per_minute=10, owner="ada", job="a", wanted=10, now_ms=0)
+    ledger, _ = take(ledger, per_minute=10, owner="ada", job="b", wanted=10, now_ms=1)
+
+    _, grant = take(ledger, per_minute=10, owner="ada", job="c", wanted=1, now_ms=WINDOW_MS)
+
+    assert grant.count == 0
+
+
+def test_a_ledger_survives_being_stored() -> None:
+    ledger, _ = take(Ledger(), per_minute=3, owner="ada", job="a", wanted=2, now_ms=0)
+    ledger, _ = take(ledger, per_minute=3, owner="bob", job="b", wanted=2, now_ms=5)
+
+    assert Ledger.from_json(ledger.as_json()) == ledger
+
+
+asks = st.lists(
+    st.tuples(st.integers(0, 90_000), st.sampled_from("abc"), st.integers(0, 5), st.integers(1, 30)),
+    min_size=1,
+    max_size=40,
+)
+
+
+@given(asks=asks, per_minute=st.integers(1, 20))
+def test_no_minute_ever_sees_more_than_its_tokens(asks: list[tuple[int, str, int, int]], per_minute: int) -> None:
+    ledger, granted = Ledger(), list[tuple[int, int]]()
+    now_ms = 0
+    for wait, owner, job, wanted in asks:
+        now_ms += wait
+        ledger, grant = take(
+            ledger, per_minute=per_minute, owner=owner, job=f"{owner}{job}", wanted=wanted, now_ms=now_ms
+        )
+        granted.append((now_ms, grant.count))
+        assert 0 <= grant.count <= wanted
+        assert (grant.retry_after_ms > 0) == (grant.count < wanted)
+        assert sum(count for at_ms, count in granted if at_ms > now_ms - 60_000) <= per_minute
+
+
+@given(
+    wanted=st.lists(st.tuples(st.sampled_from("abcd"), st.integers(1, 9)), min_size=1, max_size=15),
+    per_minute=st.integers(1, 20),
+    late_ms=st.integers(0, 5_000),
+)
+def test_everybody_is_served_in_the_end(wanted: list[tuple[str, int]], per_minute: int, late_ms: int) -> None:
+    askers = [Asker(number, owner, f"j{number}", count) for number, (owner, count) in enumerate(wanted)]
+
+    outcome = served(askers, per_minute=per_minute, late_ms=late_ms, until_ms=24 * HOUR_MS)
+
+    assert len(outcome.done_ms) == len(askers)
