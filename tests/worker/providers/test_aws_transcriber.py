@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from statemachine import Advance, Outcome
 from statemachine.errors import PermanentError, TransientError
 from statemachine.testing.clock import VirtualClock
-from tests.simulators.scenario import Answer, Drop, Place, Rule, Spoken, Takes, TranscriptionFailed
+from tests.simulators.scenario import Answer, Drop, Effect, Place, Rule, Spoken, Takes, TranscriptionFailed
 from tests.simulators.transcribe import JOB_NAME, SAMPLES
 from tests.simulators.vendors import Vendors
 from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTurn, job_data
@@ -249,10 +249,11 @@ def test_a_prefix_that_no_output_key_may_have_is_refused_at_once(vendors: Vendor
         (Answer(status=500, reason="InternalFailureException"), "PROVIDER_UNAVAILABLE", "retry"),
         (Answer(status=503, body={"message": "no name at all"}), "PROVIDER_UNAVAILABLE", "retry"),
         (Answer(status=403, body={"__type": "ExpiredTokenException"}), "PROVIDER_UNAVAILABLE", "retry"),
+        (Drop(), "PROVIDER_UNAVAILABLE", "retry"),
     ],
 )
 def test_what_may_pass_is_transient(
-    transcriber: AwsTranscriber, vendors: Vendors, place: Place, answer: Answer, code: str, action: str
+    transcriber: AwsTranscriber, vendors: Vendors, place: Place, answer: Effect, code: str, action: str
 ) -> None:
     vendors.scenario.add(Rule(place=place, effect=answer))
 
@@ -521,6 +522,24 @@ def test_a_mark_before_the_first_word_belongs_to_it(transcriber: AwsTranscriber,
     transcript = read(transcriber, bucket, [mark("¿"), spoken_at("Quién", "1.0", "1.5"), mark("?")])
 
     assert [word.text for word in transcript.words] == ["¿Quién?"]
+
+
+def test_an_item_without_a_word_is_no_word(transcriber: AwsTranscriber, bucket: Bucket) -> None:
+    transcript = read(transcriber, bucket, [spoken_at(" ", "0.5", "0.6"), spoken_at("Yes", "1.0", "1.5")])
+
+    assert [word.text for word in transcript.words] == ["Yes"]
+
+
+def test_a_recording_that_was_never_measured_lasts_as_long_as_its_words(
+    transcriber: AwsTranscriber, bucket: Bucket
+) -> None:
+    name = started(transcriber)
+    transcriber.fetch(name, RECORDING, time_left=SOON)
+
+    transcript = transcriber.fetch(name, RECORDING.model_copy(update={"duration_seconds": None}), time_left=SOON)
+
+    assert transcript is not None
+    assert transcript.duration_seconds == transcript.words[-1].end_seconds
 
 
 def test_times_beyond_the_recording_are_drawn_in(transcriber: AwsTranscriber, bucket: Bucket) -> None:

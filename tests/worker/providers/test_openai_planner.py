@@ -3,7 +3,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 from pydantic import JsonValue
@@ -27,7 +27,7 @@ from tests.simulators.scenario import (
 from tests.simulators.vendors import Vendors
 from tests.worker.fakes import spoken
 from worker.job import BeatSlot, Options, Transcript
-from worker.models import DEFAULT_LANGUAGE_MODEL
+from worker.models import DEFAULT_LANGUAGE_MODEL, LANGUAGE_MODELS
 from worker.ports import ScenePlan
 from worker.providers.openai_planner import OpenAiPlanner
 from worker.providers.openai_planner.instructions import FOLLOWING, OPENING, SOFTENING
@@ -350,6 +350,16 @@ def test_a_response_that_failed_may_succeed_later(desk: Desk, failed: ResponseFa
     assert caught.value.code == code
 
 
+@pytest.mark.parametrize("state", [{"status": "incomplete"}, {"status": "queued"}])
+def test_a_response_that_is_left_unfinished_may_succeed_later(desk: Desk, state: JsonObject) -> None:
+    desk.befall(Answer(status=200, body={**state, "output": []}), place="openai.respond")
+
+    with pytest.raises(TransientError, match="left its answer unfinished") as caught:
+        desk.plan()
+
+    assert caught.value.code == "PROVIDER_ERROR"
+
+
 # --- errors of the vendor --------------------------------------------------------------------------------------------
 
 
@@ -428,6 +438,19 @@ def test_a_model_that_is_gone_is_named_with_one_that_is_not(desk: Desk, model: s
 
     assert (caught.value.code, caught.value.user_action) == ("MODEL_UNAVAILABLE", "contact_admin")
     assert DEFAULT_LANGUAGE_MODEL in caught.value.message
+
+
+def test_the_default_model_is_one_whose_end_is_not_announced() -> None:
+    default = LANGUAGE_MODELS[DEFAULT_LANGUAGE_MODEL]
+
+    assert default.retired_on is None
+    assert not default.is_retired(default.read_on)
+
+
+def test_a_model_is_retired_from_its_day_on() -> None:
+    gone = LANGUAGE_MODELS["gpt-4"]
+
+    assert [gone.is_retired(day) for day in (date(2026, 10, 22), date(2026, 10, 23))] == [False, True]
 
 
 def test_an_answer_that_is_no_answer_of_the_api_is_transient(desk: Desk) -> None:

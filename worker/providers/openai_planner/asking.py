@@ -169,8 +169,6 @@ class Asker:
         self._request_timeout = request_timeout
         self._key = ""
         self._client: openai.OpenAI | None = None
-        # At DEBUG the SDK writes whole requests to the log.
-        logging.getLogger("openai").setLevel(logging.INFO)
 
     def close(self) -> None:
         """Close the connections; the next question opens new ones."""
