@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from statemachine import Advance, Outcome
 from statemachine.errors import PermanentError, TransientError
 from statemachine.testing.clock import VirtualClock
-from tests.simulators.scenario import Answer, Drop, Effect, Place, Rule, Spoken, Takes, TranscriptionFailed
+from tests.simulators.scenario import Answer, Drop, Place, Rule, Spoken, Takes, TranscriptionFailed
 from tests.simulators.transcribe import JOB_NAME, SAMPLES
 from tests.simulators.vendors import Vendors
 from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTurn, job_data
@@ -253,7 +253,7 @@ def test_a_prefix_that_no_output_key_may_have_is_refused_at_once(vendors: Vendor
     ],
 )
 def test_what_may_pass_is_transient(
-    transcriber: AwsTranscriber, vendors: Vendors, place: Place, answer: Effect, code: str, action: str
+    transcriber: AwsTranscriber, vendors: Vendors, place: Place, answer: Answer | Drop, code: str, action: str
 ) -> None:
     vendors.scenario.add(Rule(place=place, effect=answer))
 
