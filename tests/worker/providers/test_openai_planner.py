@@ -568,9 +568,12 @@ def test_neither_log_nor_error_holds_the_key_or_what_was_said(
         assert secret not in told
 
 
-def test_importing_the_planner_does_not_import_the_sdk() -> None:
-    """Every cold turn would pay 0.5 s for it."""
-    code = "import sys, worker.providers.openai_planner; sys.exit('openai' in sys.modules)"
+def test_a_planner_that_is_not_asked_does_not_import_the_sdk() -> None:
+    """Every cold turn would pay 0.5 s for it, also the ones that only close what they built."""
+    code = (
+        "import sys; from statemachine import SystemClock; from worker.providers.openai_planner import OpenAiPlanner; "
+        "OpenAiPlanner('key', clock=SystemClock()).close(); sys.exit('openai' in sys.modules)"
+    )
 
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0  # noqa: S603  our own line
 

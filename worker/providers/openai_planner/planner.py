@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timedelta
-from functools import cached_property, partial
+from functools import partial
 from typing import Protocol, TypeVar
 
 from pydantic import BaseModel
@@ -76,10 +76,12 @@ class OpenAiPlanner:
         self._model = model
         self._base_url = base_url
         self._request_timeout = request_timeout
+        self._asker: _Asks | None = None
 
     def close(self) -> None:
         """Close the connections; the planner can go on being used."""
-        self._asker.close()
+        if self._asker is not None:
+            self._asker.close()
 
     def plan(
         self, slots: Sequence[BeatSlot], *, transcript: Transcript, options: Options, time_left: timedelta
@@ -124,20 +126,18 @@ class OpenAiPlanner:
         return self._ask(question, SoftenedWire, partial(read_softened, refused=prompt), self._clock.now() + time_left)
 
     def _ask(self, question: Question, form: type[Wire], read: Callable[[Wire], Answer], deadline: datetime) -> Answer:
+        if self._asker is None:
+            # On first use: the SDK takes 0.5 s to import (measured 2026-11-22), which every cold turn would pay.
+            from worker.providers.openai_planner.asking import Asker  # noqa: PLC0415 (brings the SDK, see above)
+
+            self._asker = Asker(
+                self._read_key,
+                model=self._model,
+                base_url=self._base_url,
+                clock=self._clock,
+                request_timeout=self._request_timeout,
+            )
         return self._asker.ask(question, form=form, read=read, deadline=deadline)
-
-    @cached_property
-    def _asker(self) -> "_Asks":
-        # On first use: the SDK takes 0.5 s to import (measured 2026-11-22), which every cold turn would pay.
-        from worker.providers.openai_planner.asking import Asker  # noqa: PLC0415 (brings the SDK, see above)
-
-        return Asker(
-            self._read_key,
-            model=self._model,
-            base_url=self._base_url,
-            clock=self._clock,
-            request_timeout=self._request_timeout,
-        )
 
     def _read_key(self, refresh: bool) -> str:  # noqa: FBT001 - a plain function for `Asker`, called by position
         return self._api_key if isinstance(self._api_key, str) else self._api_key(refresh=refresh)
