@@ -156,6 +156,9 @@ class FakeRenderer:
     prompts: list[str] = field(default_factory=list)
     seeds: list[int] = field(default_factory=list)
     poll_error: Exception | None = None
+    can_find: bool = True
+    forgotten: int = 0  # so many polls find the operation unknown, and nothing lies under the prefix meanwhile
+    polled: list[str] = field(default_factory=list)
     _operations: dict[str, tuple[int, int]] = field(default_factory=dict)  # operation → scene, ordinal within scene
     _by_intent: dict[str, str] = field(default_factory=dict)
     _looks: dict[str, int] = field(default_factory=dict)
@@ -180,8 +183,12 @@ class FakeRenderer:
         return operation
 
     def poll(self, operation: str) -> Clip | Refused | OperationLost | None:
+        self.polled.append(operation)
         if self.poll_error is not None:
             raise self.poll_error
+        if self.forgotten:
+            self.forgotten -= 1
+            return OperationLost()
         if operation not in self._operations:
             return OperationLost()
         self._looks[operation] = self._looks.get(operation, 0) + 1
@@ -192,11 +199,27 @@ class FakeRenderer:
         return scripted[ordinal] if ordinal < len(scripted) else Clip(operation)
 
     def find(self, request: ClipRequest) -> str | Clip | None:
+        if not self.can_find:
+            raise PermanentError("AMBIGUOUS", "there is nowhere to look")
         operation = self._by_intent.get(request.intent_id)
-        return None if operation is None else Clip(operation)
+        return None if operation is None or self.forgotten else Clip(operation)
 
     def fetch(self, clip: Clip, destination: Path) -> None:
         destination.write_bytes(f"clip of {clip.location}".encode())
+
+
+class FakeSoftener:
+    """Makes every prompt softer in the same way; raises what it is told to, once each."""
+
+    def __init__(self, *troubles: Exception) -> None:
+        self.asked: list[tuple[str, str | None]] = []
+        self._troubles = list(troubles)
+
+    def soften(self, prompt: str, category: str | None, /) -> str:
+        self.asked.append((prompt, category))
+        if self._troubles:
+            raise self._troubles.pop(0)
+        return f"gentle {prompt}"
 
 
 class FakeAssembler:

@@ -1,49 +1,19 @@
-from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
-from itertools import count
 
 import pytest
 
-from statemachine import NOT_ACCEPTED, Advance, Fail, JsonValue, Outcome, TransientError, Wait
+from statemachine import NOT_ACCEPTED, Advance, Fail, TransientError, Wait
 from statemachine.errors import LeaseLostError
-from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeRenderer, FakeTurn, planned_job_data
+from tests.worker.fakes import FakeRenderer, planned_job_data
+from tests.worker.steps.render_bench import Bench
 from worker.edits import BeatEdit, retry_patch
 from worker.job import Options
 from worker.ports import AmbiguousSubmissionError, NotAcceptedError, OperationLost, Refused
-from worker.steps.render import FETCH_TIME, POLL_ERRORS_LIMIT, QUOTA_PAUSE, RenderPorts, render
+from worker.steps.render import FETCH_TIME, POLL_ERRORS_LIMIT, QUOTA_PAUSE
 
 FILTERED = Refused("CONTENT_FILTERED", "violence", is_retryable=True, category="violence")
 BROKEN = Refused("PROVIDER_ERROR", "internal server issue", is_retryable=True)
-
-
-class Bench:
-    """One job, stepped by hand: time moves by what the step asked for."""
-
-    def __init__(self, renderer: FakeRenderer, data: Mapping[str, JsonValue] | None = None) -> None:
-        self.renderer = renderer
-        self.media = FakeMediaStore()
-        self.turn = FakeTurn(dict(data or planned_job_data()))
-        ids = count(1)
-        self.ports = RenderPorts(renderer, FakeAssembler(), self.media, lambda: f"intent-{next(ids)}")
-
-    def step(self) -> Outcome:
-        outcome = render(self.turn.job, turn=self.turn, ports=self.ports)
-        self.turn.apply(outcome.patch)
-        if isinstance(outcome, Wait):
-            self.turn = replace(self.turn, now=self.turn.now + max(outcome.delay, timedelta(seconds=1)))
-        return outcome
-
-    def run(self, *, turns: int = 200) -> Outcome:
-        for _ in range(turns):
-            outcome = self.step()
-            if not isinstance(outcome, Wait):
-                return outcome
-        raise AssertionError(f"still waiting after {turns} turns")
-
-    @property
-    def scenes_billed(self) -> list[int]:
-        return sorted(scene for scene, _ in self.renderer.bill)
 
 
 def test_every_scene_is_ordered_once_and_brought_home() -> None:

@@ -9,7 +9,7 @@ from worker.job import ClipAttempt, scene_key
 from worker.keys import content_key
 from worker.ports import Clip, OperationLost, Refused
 from worker.steps.render.parts import FETCH_TIME, FORMATS, LOST_LOOKS, THUMBNAIL_WIDTH, TOGETHER
-from worker.steps.render.refusals import CONTENT_FILTERED, end_attempt, note_failed_look, soften_refused_order
+from worker.steps.render.refusals import end_attempt, has_refused_words, note_failed_look, soften_refused_order
 from worker.steps.render.round import Round, attempt_path, iso, task_path
 
 OPERATION_LOST = "OPERATION_LOST"
@@ -24,7 +24,9 @@ def look_after_all(now: Round) -> None:
         if task.clip_key is not None or task.status == "failed":
             continue
         if task.open_attempt is None:
-            _look_at_refused_order(now, index)
+            if has_refused_words(now, index):
+                # Left by a turn that had no time, or no luck, to find other words.
+                soften_refused_order(now, index, None)
         elif (wait := _until_look(now, task.open_attempt[1])) > TOGETHER:
             now.waits.append(wait)
         else:
@@ -46,18 +48,6 @@ def look_after_all(now: Round) -> None:
 
 def _until_look(now: Round, attempt: ClipAttempt) -> timedelta:
     return timedelta(0) if attempt.not_before is None else attempt.not_before - now.turn.now
-
-
-def _look_at_refused_order(now: Round, index: int) -> None:
-    """Words that the vendor refused before accepting them; left by a turn that had no time to find others."""
-    task = now.tasks[index]
-    last = task.attempts[max(task.attempts)] if task.attempts else None
-    if (
-        last is not None
-        and (last.operation, last.error_code) == (NOT_ACCEPTED, CONTENT_FILTERED)
-        and last.beat_revision == now.beats[index].revision
-    ):
-        soften_refused_order(now, index, None)
 
 
 def _asked(now: Round, attempt: ClipAttempt) -> Answer:

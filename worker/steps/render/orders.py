@@ -10,7 +10,13 @@ from statemachine import NOT_ACCEPTED, JsonValue, Path, TransientError
 from worker.job import ClipAttempt, SceneBeat, committed_usd, scene_key
 from worker.ports import AmbiguousSubmissionError, Granted, NotAcceptedError
 from worker.steps.render.parts import QUOTA_PAUSE, SUBMIT_GROUP, SUBMIT_TIME, UNREACHABLE_PAUSE
-from worker.steps.render.refusals import CONTENT_FILTERED, can_soften, fail_scene, soften_refused_order
+from worker.steps.render.refusals import (
+    CONTENT_FILTERED,
+    can_soften,
+    fail_scene,
+    has_refused_words,
+    soften_refused_order,
+)
 from worker.steps.render.round import Round, attempt_path, iso, pauses, task_path
 
 log = logging.getLogger(__name__)
@@ -42,6 +48,8 @@ def order_missing(now: Round) -> None:
 def _next_group(now: Round) -> list[SceneBeat]:
     missing, waits = [], []
     for task in now.missing:
+        if has_refused_words(now, task.scene_index):
+            continue  # other words are being looked for
         last = task.attempts[max(task.attempts)] if task.attempts else None
         ended = last is not None and last.outcome is not None
         if last is not None and ended and last.not_before is not None and last.not_before > now.turn.now:

@@ -7,7 +7,7 @@ seed, and the last of the scene's submissions is of softened words; where the ve
 
 from datetime import timedelta
 
-from statemachine import JsonValue, Path, PermanentError, TransientError
+from statemachine import NOT_ACCEPTED, JsonValue, Path, PermanentError, TransientError
 from worker.job import SceneTask
 from worker.ports import Refused
 from worker.steps.render.parts import POLL_ERRORS_LIMIT, SOFTEN_TIME
@@ -62,6 +62,17 @@ def soften_refused_order(now: Round, index: int, category: str | None) -> None:
         _rewrite(now, index, softened, {}, allowance=now.tasks[index].allowance)
     else:
         fail_scene(now, index, CONTENT_FILTERED, "the content filter refused these words; edit the scene, then retry")
+
+
+def has_refused_words(now: Round, index: int) -> bool:
+    """Whether the vendor refused this scene's present words before accepting them."""
+    task = now.tasks[index]
+    last = task.attempts[max(task.attempts)] if task.attempts else None
+    return (
+        last is not None
+        and (last.operation, last.error_code) == (NOT_ACCEPTED, CONTENT_FILTERED)
+        and last.beat_revision == now.beats[index].revision
+    )
 
 
 def can_soften(now: Round, index: int) -> bool:
