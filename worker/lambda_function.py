@@ -2,7 +2,7 @@
 
 - a self-invocation, `{"execution_id": …, "version": …}`: one turn;
 - the schedule, an EventBridge "Scheduled Event": a sweep;
-- API Gateway, REST or HTTP API: not served by this version, answered 501;
+- API Gateway, REST or HTTP API: a request of a person, answered by `worker.handlers.api`;
 - anything else is logged and refused: an answer, not an exception, which Lambda would repeat for hours.
 """
 
@@ -20,6 +20,13 @@ from worker.handlers.sweep import sweep
 from worker.settings import Settings
 
 
+class Api(Protocol):
+    """What this function uses of the API."""
+
+    def answer(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to a request, in the form that its gateway takes."""
+
+
 class LambdaContext(Protocol):
     """What this function uses of Lambda's context object."""
 
@@ -31,6 +38,17 @@ class LambdaContext(Protocol):
 def worker() -> Worker:
     """The worker of this execution environment, built at the first event."""
     return Worker(Settings())
+
+
+@cache
+def api() -> Api:
+    """The API of this execution environment, built at its first request."""
+    # powertools' routing takes 0.15 s to import, which turns and sweeps must not pay.  (2026-11-22, measured by
+    # `python -X importtime -c "import worker.handlers.api.routes"`)
+    from worker.handlers.api.parts import ApiParts  # noqa: PLC0415  as said
+    from worker.handlers.api.routes import Api as HttpApi  # noqa: PLC0415  as said
+
+    return HttpApi(ApiParts.of(worker()))
 
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
@@ -54,14 +72,11 @@ def _answer(event: Mapping[str, Any], time_left: timedelta) -> dict[str, Any]:
     if is_schedule(event):
         return dict(sweep(sweeper=worker().sweeper, time_left=time_left, has_index=bool(worker().settings.due_index)))
     if is_api_request(event):
-        return {"statusCode": 501, "headers": {"Content-Type": "application/problem+json"}, "body": _NOT_SERVED}
+        return api().answer(event)
     # Names only: an unknown event may hold anything.
     telemetry.logger().error("unknown event", extra={"keys": sorted(str(key) for key in event)[:20]})
     telemetry.metrics().add_metric("UnknownEvents", "Count", 1)
     return {"error": "unknown event"}
-
-
-_NOT_SERVED = '{"title": "Not implemented", "status": 501, "detail": "this deployment serves no HTTP routes"}'
 
 
 def is_schedule(event: Mapping[str, Any]) -> bool:

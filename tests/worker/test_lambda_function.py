@@ -55,6 +55,17 @@ class FakeSweeper:
         return REPORT
 
 
+class FakeApi:
+    """Remembers the requests that it was given."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+
+    def answer(self, event: object) -> dict[str, Any]:
+        self.events.append(event)
+        return {"statusCode": 204}
+
+
 class FakeWorker:
     """The parts that the function asks for."""
 
@@ -110,12 +121,30 @@ def test_the_schedule_sweeps_and_stays_only_where_an_index_makes_queries_cheap(
     ],
     ids=["REST API", "HTTP API"],
 )
-def test_api_requests_are_told_apart_and_answered_as_http(worker: FakeWorker, event: dict[str, Any]) -> None:
+def test_api_requests_are_told_apart_and_answered_as_http(
+    worker: FakeWorker, event: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    api = FakeApi()
+    monkeypatch.setattr(lambda_function, "api", lambda: api)
+
     answer = call(event)
 
-    assert answer["statusCode"] == 501
-    assert json.loads(answer["body"])["status"] == 501
+    assert answer == {"statusCode": 204}
+    assert api.events == [event]
     assert worker.engine.turns == []
+
+
+def test_the_function_builds_the_api_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is signed in here, so the answer comes before the table is asked for anything."""
+    monkeypatch.setenv("AI_VIDEO_API_PATH", "/made/by/ai")
+    lambda_function.worker.cache_clear()
+    lambda_function.api.cache_clear()
+
+    answer = call({"httpMethod": "GET", "path": "/made/by/ai", "headers": {}, "requestContext": {"stage": "prod"}})
+
+    assert json.loads(answer["body"])["code"] == "UNAUTHENTICATED"
+    lambda_function.worker.cache_clear()
+    lambda_function.api.cache_clear()
 
 
 @pytest.mark.parametrize(

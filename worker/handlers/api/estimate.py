@@ -1,0 +1,85 @@
+"""What a video of a recording takes, before anything is known but the recording's length.  Pure."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from statemachine import Execution
+from worker.beats import cut_beats
+from worker.handlers.api.responses import EstimateView, SecondsRange, UsdRange
+from worker.job import Job, Options, Recording
+from worker.models import VideoModel
+from worker.progress import Profile, TimeLeft, progress
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """From the least that it can be to the most: where the cuts fall decides between them."""
+
+    scenes: int
+    clip_seconds_low: float
+    clip_seconds_high: float
+    usd_low: float
+    usd_high: float
+    eta: TimeLeft | None
+    as_of: str
+
+    def view(self) -> EstimateView:
+        """The form in which it is answered."""
+        return EstimateView(
+            scenes=self.scenes,
+            clip_seconds=SecondsRange(low=round(self.clip_seconds_low), high=round(self.clip_seconds_high)),
+            cost_usd=UsdRange(low=round(self.usd_low, 4), high=round(self.usd_high, 4), as_of=self.as_of),
+            eta_seconds=seconds_range(self.eta),
+        )
+
+
+def estimate(
+    duration_seconds: float, *, options: Options, model: VideoModel, profile: Profile, now: datetime
+) -> Estimate:
+    """The estimate for a recording of this length, by the rule that cuts it into scenes.
+
+    Raises:
+        PermanentError: code TOO_LONG, the scenes that are allowed do not cover it.
+    """
+    slots = cut_beats((), duration_seconds, longest_seconds=model.longest_seconds, max_scenes=options.max_scenes)
+    shortest_clip = min(model.clip_seconds, default=0)
+    low = max(duration_seconds, len(slots) * float(shortest_clip))
+    longest_clip = model.ordered_seconds(model.longest_seconds)
+    high = len(slots) * longest_clip if model.clip_seconds else duration_seconds
+    return Estimate(
+        scenes=len(slots),
+        clip_seconds_low=low,
+        clip_seconds_high=high,
+        usd_low=low * model.usd_per_second,
+        usd_high=high * model.usd_per_second,
+        eta=_eta(duration_seconds, options, profile, now),
+        as_of=model.read_on.isoformat(),
+    )
+
+
+def seconds_range(eta: TimeLeft | None) -> SecondsRange | None:
+    """The form in which a time left is answered."""
+    return None if eta is None else SecondsRange(low=round(eta.low_seconds), high=round(eta.high_seconds))
+
+
+def _eta(duration_seconds: float, options: Options, profile: Profile, now: datetime) -> TimeLeft | None:
+    """What the job would say in its first moment."""
+    job = Job(
+        video_id="",
+        run_id="",
+        prefix="",
+        recording=Recording(key="", filename="", duration_seconds=duration_seconds),
+        options=options,
+    )
+    begun = Execution(
+        execution_id="",
+        machine="",
+        graph="",
+        state="transcribing",
+        status="processing",
+        run_id="",
+        started_at=now,
+        entered_at=now,
+        updated_at=now,
+    )
+    return progress(begun, job, now, profile).eta

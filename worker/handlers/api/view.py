@@ -1,0 +1,407 @@
+"""The record of a job as the person who asked for it sees it.  Computed at every look; nothing of it is stored.
+
+Left out for everybody but operators: vendors' names of things, vendors' own words, intents, prefixes and seeds.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from statemachine import NOT_ACCEPTED, Execution, Failure, JsonValue
+from worker.handlers.api import responses
+from worker.handlers.api.estimate import estimate, seconds_range
+from worker.job import PROCESSING_STEPS, ClipAttempt, Job, SceneBeat, SceneTask, committed_usd, scene_key
+from worker.links import LinkSigner, SigningWindow
+from worker.models import VideoModel
+from worker.progress import Profile, Progress, StepProgress, progress
+
+# How soon to look again.  At first things move fast; a stalled job or one that waits for a person does not.
+_POLL_AT_FIRST_SECONDS = 3
+_AT_FIRST_SECONDS = 30
+_POLL_SECONDS = 5
+_POLL_AT_REST_SECONDS = 15
+
+# Failures whose message this project writes, for the person who reads it.  Others quote vendors: that is for operators.
+_OWN_WORDS = frozenset(
+    {
+        "CANCELLED",
+        "CORRUPT",
+        "COST_LIMIT_REACHED",
+        "DURATION_MISMATCH",
+        "EMPTY_FILE",
+        "NOT_AUDIO",
+        "NO_AUDIO_STREAM",
+        "OBJECT_MISSING",
+        "SCENE_PLAN_INVALID",
+        "STITCH_FAILED",
+        "TOO_LONG",
+        "TOO_SHORT",
+    }
+)
+_WORDS = {
+    "AMBIGUOUS": "It is not known whether a clip was ordered; a retry may pay for it once more.",
+    "CONTENT_FILTERED": "The video model's content filter refused a scene; change its words, then retry.",
+    "INPUT_UNSUPPORTED": "The recording cannot be transcribed; upload another one.",
+    "MODEL_UNAVAILABLE": "The configured model is not available; its operator has to choose another.",
+    "PROVIDER_EMPTY_RESULT": "The video model answered without a clip; retry.",
+    "PROVIDER_ERROR": "The video model could not make a clip; retry.",
+    "PROVIDER_QUOTA": "The video model takes no more orders for now; retry later.",
+    "STEP_TIMEOUT": "It took longer than it may; retry.",
+    "TRANSCRIPTION_FAILED": "The recording could not be transcribed; retry.",
+}
+_OTHER_WORDS = "Something went wrong; retry, and name the support id if it happens again."
+
+# Failures after which the same job cannot succeed: only a new one can.
+_HOPELESS_ACTIONS = frozenset({"upload_other_audio", "none"})
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """A job at one moment, and who looks."""
+
+    execution: Execution
+    now: datetime
+    model: VideoModel
+    profile: Profile
+    for_operator: bool = False
+    may_act: bool = True
+    job: Job = field(init=False)
+    progress: Progress = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "job", Job.model_validate(self.execution.data))
+        object.__setattr__(self, "progress", progress(self.execution, self.job, self.now, self.profile))
+
+    @property
+    def poll_after_seconds(self) -> int | None:
+        """When it is worth while to look again; None at the end."""
+        if self.execution.status != "processing":
+            return None
+        if self.execution.state == "reviewing" or self.progress.pace == "stalled":
+            return _POLL_AT_REST_SECONDS
+        return _POLL_AT_FIRST_SECONDS if self.progress.elapsed_seconds < _AT_FIRST_SECONDS else _POLL_SECONDS
+
+    @property
+    def actions(self) -> tuple[responses.OfferedAction, ...]:
+        """What the caller may do now."""
+        execution = self.execution
+        if not self.may_act:
+            return ()
+        if execution.status == "completed":
+            return ("regenerate",)
+        if execution.status == "failed":
+            is_hopeless = execution.failure is not None and execution.failure.user_action in _HOPELESS_ACTIONS
+            return ("regenerate",) if is_hopeless else ("retry", "regenerate")
+        return ("approve", "cancel") if execution.state == "reviewing" else ("cancel",)
+
+    def etag(self, window: SigningWindow) -> str:
+        """Changes with everything that a person would see change.  Weak: seconds that pass do not change it."""
+        seen = (
+            self.execution.run_id,
+            self.execution.revision,
+            self.execution.state,
+            self.progress.percent,
+            self.progress.pace,
+            self.actions,
+            window.expires_at,
+            self.for_operator,
+        )
+        return f'W/"{self.execution.revision}-{hashlib.sha256(repr(seen).encode()).hexdigest()[:16]}"'
+
+    def view(self, signer: LinkSigner, window: SigningWindow) -> responses.JobView:
+        """The body of an answer."""
+        execution, job = self.execution, self.job
+
+        def link(key: str | None) -> str | None:
+            return None if key is None else signer.link(key, window)
+
+        video_key = job.media.video_key
+        video_url = link(video_key)
+        return responses.JobView(
+            video_id=job.video_id,
+            ai_generation_status=_status(execution),
+            phase=execution.state,
+            progress=_progress_view(self.progress),
+            steps=tuple(_step_view(step) for step in self.progress.steps),
+            scenes=self._scenes(link),
+            ai_generation_data=_generation_data(execution, job, video_url),
+            media=responses.MediaView(
+                video_url=video_url,
+                download_url=None if video_key is None else signer.link(video_key, window, download_as=_filename(job)),
+                poster_url=link(job.media.poster_key),
+                captions_url=link(job.media.captions_key),
+                transcript_url=link(job.audio_transcription.full_json_s3_key),
+                duration_seconds=job.media.duration_seconds,
+            ),
+            cost=self._cost(),
+            warnings=tuple(_warnings(job)),
+            error=_error_view(execution),
+            actions=self.actions,
+            urls_expire_at=window.expires_at if _has_media(job) else None,
+            poll_after_seconds=self.poll_after_seconds,
+            revision=execution.revision,
+            created_at=execution.started_at,
+            updated_at=execution.updated_at,
+            operator=_operator_view(execution, job) if self.for_operator else None,
+        )
+
+    def _scenes(self, link: Callable[[str | None], str | None]) -> tuple[responses.SceneView, ...]:
+        is_at_rest = self.execution.state in {"reviewing", "failed"}
+        return tuple(
+            responses.SceneView(
+                scene_index=beat.scene_index,
+                start_seconds=beat.start_seconds,
+                end_seconds=beat.end_seconds,
+                narration=beat.narration,
+                visual_prompt=beat.visual_prompt,
+                negative_prompt=beat.negative_prompt,
+                revision=beat.revision,
+                status=task.status,
+                attempt=task.spent_attempts(beat.revision),
+                max_attempts=task.allowance,
+                price_usd=round(_price(beat, self.model), 4),
+                is_substitute=task.is_substitute,
+                is_editable=is_at_rest and task.clip_key is None and task.open_attempt is None,
+                thumbnail_url=link(task.thumbnail_key),
+                preview_url=link(task.clip_key),
+                error=None if task.error_code is None else _short_error(task.error_code),
+            )
+            for beat, task in zip(self.job.beats, self.job.tasks, strict=True)
+        )
+
+    def _cost(self) -> responses.CostView:
+        job, model = self.job, self.model
+        accrued = committed_usd(job.vertex_ai_tasks.values())
+        estimated: float | None = None
+        if job.scene_beats:
+            estimated = accrued + remaining_usd(job, model)
+        elif job.recording.duration_seconds is not None:
+            options = job.options.model_copy(update={"max_scenes": 10_000})  # told, not refused
+            guess = estimate(
+                job.recording.duration_seconds, options=options, model=model, profile=self.profile, now=self.now
+            )
+            estimated = guess.usd_high
+        return responses.CostView(
+            estimated_usd=None if estimated is None else round(estimated, 4),
+            is_exact=bool(job.scene_beats),
+            accrued_usd=round(accrued, 4),
+            limit_usd=job.options.max_cost_usd,
+            as_of=model.read_on.isoformat(),
+        )
+
+
+def remaining_usd(job: Job, model: VideoModel) -> float:
+    """What the clips cost that are neither there nor on order."""
+    return sum(
+        _price(beat, model)
+        for beat, task in zip(job.beats, job.tasks, strict=True)
+        if task.clip_key is None and task.open_attempt is None
+    )
+
+
+def _price(beat: SceneBeat, model: VideoModel) -> float:
+    # A beat that another model planned may be longer than any clip of this one; rendering will say so.
+    seconds = min(beat.seconds, model.longest_seconds)
+    return model.ordered_seconds(seconds) * model.usd_per_second
+
+
+def _status(execution: Execution) -> responses.Status:
+    match execution.status:
+        case "completed":
+            return "completed"
+        case "failed":
+            return "failed"
+        case _:
+            return "processing"
+
+
+def _progress_view(now: Progress) -> responses.ProgressView:
+    return responses.ProgressView(
+        percent=now.percent,
+        basis=now.basis,
+        step_index=now.step_index,
+        step_count=now.step_count,
+        scenes_done=now.scenes_done,
+        scenes_total=now.scenes_total,
+        elapsed_seconds=round(now.elapsed_seconds),
+        eta_seconds=seconds_range(now.eta),
+        pace=now.pace,
+    )
+
+
+def _step_view(step: StepProgress) -> responses.StepView:
+    return responses.StepView.model_validate(
+        {
+            "id": step.id,
+            "status": step.status,
+            "message_code": f"step.{step.id}.{step.status}",
+            "started_at": step.started_at,
+            "completed_at": step.completed_at,
+            "attempt": step.attempt,
+            "error": _stored_error(step.error),
+        }
+    )
+
+
+def _error_view(execution: Execution) -> responses.ErrorView | None:
+    failure = execution.failure
+    if failure is None:
+        return None
+    scene_index, category = failure.details.get("scene_index"), failure.details.get("category")
+    return responses.ErrorView(
+        code=failure.code,
+        message=_message(failure.code, failure.message),
+        step=failure.state or execution.failed_in or execution.state,
+        scene_index=scene_index if isinstance(scene_index, int) else None,
+        attempt=failure.attempt,
+        retryable=failure.is_retryable,
+        user_action=failure.user_action,
+        category=category if isinstance(category, str) else None,
+        support_id=f"{execution.run_id[:12]}-{execution.version}",
+        occurred_at=failure.occurred_at,
+    )
+
+
+def _generation_data(execution: Execution, job: Job, video_url: str | None) -> responses.GenerationData:
+    found = job.audio_transcription
+    history = execution.data.get(PROCESSING_STEPS[0])
+    return responses.GenerationData(
+        audio_transcription=responses.TranscriptionData(
+            language=found.language,
+            duration_seconds=found.duration_seconds,
+            mode=found.mode,
+            source=found.source,
+            text=found.text,
+            is_truncated=found.is_truncated,
+            word_count=found.word_count,
+            full_json_s3_key=found.full_json_s3_key,
+        ),
+        scene_beats={
+            scene_key(beat.scene_index): responses.BeatData(
+                scene_index=beat.scene_index,
+                start_seconds=beat.start_seconds,
+                end_seconds=beat.end_seconds,
+                narration=beat.narration,
+                visual_prompt=beat.visual_prompt,
+                negative_prompt=beat.negative_prompt,
+                revision=beat.revision,
+            )
+            for beat in job.beats
+        },
+        vertex_ai_tasks={scene_key(task.scene_index): _task_data(task) for task in job.tasks},
+        processing_steps={
+            name: _step_data(entry)
+            for name, entry in (history.items() if isinstance(history, Mapping) else ())
+            if isinstance(entry, Mapping)
+        },
+        final_video_url=video_url,
+        title=job.title,
+        options=job.options.model_dump(mode="json"),
+    )
+
+
+def _task_data(task: SceneTask) -> responses.TaskData:
+    return responses.TaskData(
+        scene_index=task.scene_index,
+        status=task.status,
+        attempts={key: _attempt_data(attempt) for key, attempt in task.attempts.items()},
+        clip_key=task.clip_key,
+        clip_seconds=task.clip_seconds,
+        thumbnail_key=task.thumbnail_key,
+        is_substitute=task.is_substitute,
+        error_code=task.error_code,
+    )
+
+
+def _attempt_data(attempt: ClipAttempt) -> responses.AttemptData:
+    return responses.AttemptData(
+        beat_revision=attempt.beat_revision,
+        model=attempt.model,
+        seconds=attempt.seconds,
+        # What was not accepted costs nothing.
+        price_usd=0.0 if attempt.operation == NOT_ACCEPTED else attempt.price_usd,
+        intended_at=attempt.intended_at,
+        submitted_at=attempt.submitted_at,
+        ended_at=attempt.ended_at,
+        outcome=attempt.outcome,
+        error_code=attempt.error_code,
+    )
+
+
+def _step_data(entry: Mapping[str, JsonValue]) -> responses.StepData:
+    known = {name: entry.get(name) for name in ("started_at", "completed_at", "deadline_at")}
+    attempt = entry.get("attempt")
+    return responses.StepData.model_validate(
+        {
+            **known,
+            "status": str(entry.get("status", "processing")),
+            "attempt": attempt if isinstance(attempt, int) else 0,
+            "error": _stored_error(entry.get("error")),
+        }
+    )
+
+
+def _operator_view(execution: Execution, job: Job) -> responses.OperatorView:
+    tasks = execution.data.get("vertex_ai_tasks")
+    return responses.OperatorView(
+        execution_id=execution.execution_id,
+        owner_id=job.owner_id,
+        run_id=execution.run_id,
+        state=execution.state,
+        version=execution.version,
+        attempt=execution.attempt,
+        crashes=execution.crashes,
+        turns=execution.turns,
+        due_at=execution.due_at,
+        deadline_at=execution.deadline_at,
+        waiting_for=execution.waiting_for,
+        failure=_raw(execution.failure),
+        last_error=_raw(execution.last_error),
+        transcription_id=job.audio_transcription.transcription_id,
+        vertex_ai_tasks=tasks if isinstance(tasks, Mapping) else {},
+    )
+
+
+def _raw(failure: Failure | None) -> Mapping[str, JsonValue] | None:
+    return None if failure is None else failure.as_json()
+
+
+def _warnings(job: Job) -> Iterable[responses.WarningView]:
+    for code, message in sorted(job.warnings.items()):
+        yield responses.WarningView(code=code, message=message)
+
+
+def _stored_error(stored: JsonValue) -> responses.ShortError | None:
+    if not isinstance(stored, Mapping):
+        return None
+    code = str(stored.get("code", "INTERNAL"))
+    return responses.ShortError(
+        code=code,
+        message=_message(code, str(stored.get("message", ""))),
+        user_action=str(stored.get("user_action", "retry")),
+    )
+
+
+def _short_error(code: str) -> responses.ShortError:
+    actions = {"CONTENT_FILTERED": "edit_scene", "COST_LIMIT_REACHED": "raise_limit"}
+    return responses.ShortError(code=code, message=_message(code, ""), user_action=actions.get(code, "retry"))
+
+
+def _message(code: str, own: str) -> str:
+    if code in _OWN_WORDS and own:
+        return own
+    return _WORDS.get(code, _OTHER_WORDS)
+
+
+def _has_media(job: Job) -> bool:
+    return (
+        job.media.video_key is not None
+        or job.audio_transcription.full_json_s3_key is not None
+        or any(task.clip_key or task.thumbnail_key for task in job.tasks)
+    )
+
+
+def _filename(job: Job) -> str:
+    title = "".join(c if c.isalnum() or c in " -_" else " " for c in job.title)
+    return f"{' '.join(title.split())[:80] or 'video'}.mp4"
