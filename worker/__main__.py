@@ -66,6 +66,20 @@ def run(  # noqa: PLR0913, RUF100 - one parameter for each option
     review: Annotated[bool, typer.Option("--review", help="Stop when the scenes are planned, for approval.")] = False,
     captions: Annotated[bool, typer.Option(help="Captions in the video, and beside it as .vtt.")] = True,
     max_scenes: Annotated[int, typer.Option(min=1, help="Refuse a recording that needs more scenes.")] = 75,
+    transcriber: Annotated[
+        Literal["sphinx", "aws"] | None,
+        typer.Option(
+            help="Who listens: the offline recogniser, or Amazon Transcribe.  [default: AI_VIDEO_TRANSCRIBER]"
+        ),
+    ] = None,
+    planner: Annotated[
+        Literal["rules", "openai"] | None,
+        typer.Option(help="Who decides what is seen.  [default: AI_VIDEO_PLANNER]"),
+    ] = None,
+    renderer: Annotated[
+        Literal["storyboard", "veo"] | None,
+        typer.Option(help="Who makes the clips; veo costs money.  [default: AI_VIDEO_RENDERER]"),
+    ] = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -78,7 +92,14 @@ def run(  # noqa: PLR0913, RUF100 - one parameter for each option
         "review_before_render": review,
         "captions": captions,
     }
-    _in_session(lambda session: session.run(audio, output, options), home, as_json)
+    _in_session(
+        lambda session: session.run(audio, output, options),
+        home,
+        as_json,
+        transcriber=transcriber,
+        planner=planner,
+        renderer=renderer,
+    )
 
 
 @app.command(epilog=EXIT_CODES)
@@ -168,8 +189,13 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def _in_session(command: Callable[[Any], int], home: Path | None, as_json: bool) -> None:  # noqa: FBT001 - as below
-    _answer(lambda commands: command(commands.Session(commands.settings_for(home), as_json)), as_json)
+def _in_session(  # `chosen`: other settings that the command line gives
+    command: Callable[[Any], int],
+    home: Path | None,
+    as_json: bool,  # noqa: FBT001 - as below
+    **chosen: str | None,
+) -> None:
+    _answer(lambda commands: command(commands.Session(commands.settings_for(home, **chosen), as_json)), as_json)
 
 
 def _answer(command: Callable[[Any], int], as_json: bool) -> None:  # noqa: FBT001 - private, and said at every call

@@ -42,8 +42,8 @@ class Settings(BaseSettings):
         veo_allow_inline: do without that bucket, and accept that a clip may be paid twice.
         google_audience, google_service_account: of the federation that lets the function's role act at Google without
             a key; see `worker.providers.google_credentials.Federation`.
-        secret_id: name or ARN of the secret with the vendors' keys (`worker.providers.aws_secrets`); empty: the SDKs' own
-            environment variables are read.
+        secret_id: name or ARN of the secret with the vendors' keys, see `worker.providers.aws_secrets`; empty: the
+            SDKs' own environment variables are read.
         shares_quota: whether jobs take turns at the model's quota, by a control row in the table.
     """
 

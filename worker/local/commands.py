@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -23,13 +23,14 @@ from statemachine.errors import EventNotAllowedError, ExecutionNotFoundError, St
 from worker.bootstrap import Worker
 from worker.edits import BeatEdit, approve_patch, retry_patch
 from worker.job import Job, Options
+from worker.local import parts
 from worker.local.output import Output
 from worker.local.runner import Runner
 from worker.local.terminal import JsonView, Look, Watching, job_page, jobs_table, scenes_table, view_for
 from worker.local.worker import LocalWorker, build_local
 from worker.models import STORYBOARD
 from worker.pipeline import pipeline
-from worker.progress import LOCAL, Profile, progress
+from worker.progress import progress
 from worker.settings import Settings, default_home
 from worker.steps.render import RenderPorts
 
@@ -72,17 +73,15 @@ class Session:
     def resume(self, abbreviation: str, destination: Path | None) -> int:
         """Go on with a job that was interrupted, or wait for whoever works on it."""
         output = _checked(destination)
-        with self._worker() as worker:
-            job_id = _found(worker, abbreviation).execution_id
-            Runner(worker).resume(job_id)
-            return self._finish(worker, job_id, output, event="resumed")
+        with self._at_work_on(abbreviation) as (worker, execution):
+            Runner(worker).resume(execution.execution_id)
+            return self._finish(worker, execution.execution_id, output, event="resumed")
 
     def retry(self, abbreviation: str, destination: Path | None, beats: Path | None) -> int:
         """Send a failed job back to where it failed."""
         output = _checked(destination)
         edits = _edits(beats)
-        with self._worker() as worker:
-            execution = _found(worker, abbreviation)
+        with self._at_work_on(abbreviation) as (worker, execution):
             self._signal(worker, execution, "retried", lambda job: retry_patch(job, edits))
             return self._finish(worker, execution.execution_id, output, event="retried")
 
@@ -90,8 +89,7 @@ class Session:
         """Approve the scenes of a job that waits for it, and go on."""
         output = _checked(destination)
         edits = _edits(beats)
-        with self._worker() as worker:
-            execution = _found(worker, abbreviation)
+        with self._at_work_on(abbreviation) as (worker, execution):
             self._signal(worker, execution, "approved", lambda job: approve_patch(job, edits))
             return self._finish(worker, execution.execution_id, output, event="approved")
 
@@ -99,7 +97,7 @@ class Session:
 
     def cancel(self, abbreviation: str) -> int:
         """Stop a job; whoever works on it notices within seconds."""
-        with self._worker() as worker:
+        with self._worker(parts.changed(self.settings, parts.UNASKED)) as worker:
             execution = _found(worker, abbreviation)
             self._signal(worker, execution, "cancelled", lambda _: {})
             if self.as_json:
@@ -137,9 +135,21 @@ class Session:
     # --- small parts -------------------------------------------------------------------------------------------------
 
     @contextmanager
-    def _worker(self) -> Iterator[LocalWorker]:
-        with build_local(self.settings) as worker, _logged_to(log_path(self.settings)):
+    def _worker(self, settings: Settings | None = None) -> Iterator[LocalWorker]:
+        with build_local(settings or self.settings) as worker, _logged_to(log_path(self.settings)):
             yield worker
+
+    @contextmanager
+    def _at_work_on(self, abbreviation: str) -> Iterator[tuple[LocalWorker, Execution]]:
+        """A worker with the parts that the job was begun with, all of them there."""
+        with self._worker() as worker:
+            execution = _found(worker, abbreviation)
+        settings = parts.of_job(execution, self.settings)
+        if execution.status == "completed":
+            settings = parts.changed(settings, parts.UNASKED)  # nothing is left to ask for
+        with self._worker(settings) as worker:
+            worker.require_parts()
+            yield worker, execution
 
     def _signal(self, worker: LocalWorker, execution: Execution, event: str, patch: Callable[[Job], Patch]) -> None:
         job = Job.model_validate(execution.data)
@@ -159,7 +169,7 @@ class Session:
         if isinstance(view, JsonView):
             view.event(event, {"id": job_id, "home": str(self.settings.home)})
         try:
-            watching = Watching(job_id, store=worker.store, clock=worker.clock, profile=self._profile, view=view)
+            watching = Watching(job_id, store=worker.store, clock=worker.clock, profile=worker.profile, view=view)
             with watching:
                 execution = Runner(worker).run(job_id, watch=watching.show)
             return self._conclude(worker, execution, output)
@@ -270,11 +280,8 @@ class Session:
 
     def _look(self, worker: LocalWorker, execution: Execution) -> Look:
         job = Job.model_validate(execution.data)
-        return Look(execution, job, progress(execution, job, worker.clock.now(), self._profile))
-
-    @property
-    def _profile(self) -> Profile:
-        return replace(LOCAL, concurrency=self.settings.child_processes)
+        profile = LocalWorker(parts.of_job(execution, self.settings)).profile
+        return Look(execution, job, progress(execution, job, worker.clock.now(), profile))
 
 
 def graph(form: GraphForm, destination: Path | None) -> int:
@@ -325,14 +332,15 @@ def error_json(error: StateMachineError) -> dict[str, JsonValue]:
     return {"code": type(error).__name__, "message": str(error), "user_action": "retry"}
 
 
-def settings_for(home: Path | None) -> Settings:
-    """The settings, as the environment and `--home` say.
+def settings_for(home: Path | None, **chosen: str | None) -> Settings:
+    """The settings, as the environment, `--home` and the other options say.
 
     Raises:
         PermanentError: code SETTINGS_INVALID.
     """
+    given = {name: value for name, value in {"home": home, **chosen}.items() if value is not None}
     try:
-        return Settings() if home is None else Settings(home=home)
+        return Settings.model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = "".join(f"AI_VIDEO_{str(part).upper()}: " for part in first["loc"])

@@ -12,6 +12,7 @@ from pathlib import Path
 from statemachine import Event, Execution, PermanentError
 from statemachine.errors import LeaseHeldError
 from worker.job import Options, Recording, new_job_data
+from worker.local import parts
 from worker.local.output import is_own_captions
 from worker.local.worker import LocalWorker
 
@@ -31,14 +32,15 @@ class Runner:
     def begin(self, recording: Path, *, options: Options) -> str:
         """Import a recording, with the transcript beside it if there is one, start its job and return the job's id.
 
-        Nothing is stored unless the recording can be used.
+        Nothing is stored unless the recording can be used and the chosen parts are there.
 
         Raises:
-            PermanentError: codes FILE_MISSING, FILE_UNREADABLE, EMPTY_FILE, NOT_AUDIO, NO_AUDIO_STREAM, TOO_SHORT,
-                TOO_LONG, CORRUPT.
+            PermanentError: those of `LocalWorker.require_parts`, and codes FILE_MISSING, FILE_UNREADABLE, EMPTY_FILE,
+                NOT_AUDIO, NO_AUDIO_STREAM, TOO_SHORT, TOO_LONG, CORRUPT.
             TransientError: code STORAGE_FULL.
         """
         worker = self._worker
+        worker.require_parts()
         _check_readable(recording)
         facts = worker.assembler.measure(recording)
         longest = worker.settings.longest_recording.total_seconds()
@@ -60,13 +62,16 @@ class Runner:
             worker.media.upload(transcript, transcript_key)
         worker.engine.start(
             job_id,
-            new_job_data(
-                video_id=job_id,
-                run_id=run_id,
-                prefix=f"ai-video/{job_id}/{run_id}/",
-                recording=Recording(key=key, filename=recording.name, transcript_key=transcript_key),
-                options=options,
-            ),
+            {
+                **new_job_data(
+                    video_id=job_id,
+                    run_id=run_id,
+                    prefix=f"ai-video/{job_id}/{run_id}/",
+                    recording=Recording(key=key, filename=recording.name, transcript_key=transcript_key),
+                    options=options,
+                ),
+                **parts.as_data(worker.settings),
+            },
             run_id=run_id,
         )
         return job_id

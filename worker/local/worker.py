@@ -1,8 +1,10 @@
 """LocalWorker: the worker in one process that takes its own turns, with parts that need no account."""
 
+import os
 import shutil
 import time
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -13,8 +15,9 @@ from statemachine.sqlite import SqliteStore
 from worker.bootstrap import Worker
 from worker.job import Job
 from worker.pipeline import LONGEST_TURN
-from worker.ports import ClipRenderer, MediaStore, Transcriber
+from worker.ports import ClipRenderer, MediaStore, SubmissionQuota, Transcriber
 from worker.processes import WorkerPool
+from worker.progress import Profile
 from worker.providers.directory_media_store import DirectoryMediaStore
 from worker.settings import Settings
 
@@ -70,6 +73,52 @@ class LocalWorker(Worker):
 
             return StoryboardRenderer(self._folder("renders"), media=self.media, pool=self._drawing)
         return super().renderer
+
+    @cached_property
+    def quota(self) -> SubmissionQuota | None:
+        """How the jobs of this process take turns at the model's quota; there is no table to keep it in."""
+        if not self.settings.shares_quota or self.model.per_minute is None:
+            return None
+        from worker.providers.memory_quota import MemoryQuota
+
+        return MemoryQuota()
+
+    @property
+    def profile(self) -> Profile:
+        """What to expect of the chosen parts; the storyboard draws in as many processes as there may be."""
+        profile = super().profile
+        if self.settings.renderer != "storyboard":
+            return profile
+        return replace(profile, concurrency=self.settings.child_processes)
+
+    def require_parts(self) -> None:
+        """Find out, before a job begins or goes on, that a chosen part cannot work at all.
+
+        Nothing is asked of a vendor: that is what `worker doctor` does.
+
+        Raises:
+            PermanentError: codes PART_UNAVAILABLE, SETTING_MISSING, VEO_BUCKET_MISSING, HOME_UNUSABLE.
+        """
+        settings = self.settings
+        if settings.transcriber == "aws" and settings.media != "s3":
+            raise PermanentError(
+                "PART_UNAVAILABLE",
+                "Amazon Transcribe reads recordings in S3 only: set AI_VIDEO_MEDIA=s3 and AI_VIDEO_BUCKET, or choose "
+                "--transcriber sphinx",
+                user_action="contact_admin",
+            )
+        if settings.media == "s3" or settings.secret_id:
+            from worker.providers.aws_account import require_account
+
+            require_account()
+        if settings.planner == "openai" and not settings.secret_id and not os.environ.get("OPENAI_API_KEY"):
+            raise PermanentError(
+                "SETTING_MISSING",
+                "OPENAI_API_KEY is not set: the key of the OpenAI API; set it, or choose --planner rules",
+                user_action="contact_admin",
+            )
+        for part in (self.transcriber, self.planner, self.renderer):
+            del part  # built: what it cannot do without is there
 
     @cached_property
     def engine(self) -> Engine[Job]:
