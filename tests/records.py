@@ -1,6 +1,7 @@
 """The record of the longest job that the worker takes by default, with texts as long as real ones."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from statemachine.aws.attribute_value import AttributeValue, encode
 from statemachine.aws.table_layout import TableLayout
@@ -14,8 +15,11 @@ from worker.job import (
     SceneBeat,
     SceneTask,
     TranscriptionState,
+    relative_key,
     scene_key,
 )
+from worker.steps.plan import as_kept
+from worker.steps.transcribe import TEXT_LIMIT
 
 # Ten minutes in scenes of eight seconds, the longest that Veo makes.
 SCENES = 75
@@ -54,7 +58,7 @@ def longest_job() -> Job:
             duration_seconds=600.0,
             mode="speech",
             source="transcribe",
-            text=(_NARRATION * SCENES)[:4000],
+            text=(_NARRATION * SCENES)[:TEXT_LIMIT],
             is_truncated=True,
             word_count=1500,
             full_json_s3_key=f"{_PREFIX}transcript-0123456789abcdef.json",
@@ -69,6 +73,7 @@ def longest_job() -> Job:
             duration_seconds=600.0,
         ),
         final_video_url=f"s3://media/{_PREFIX}video-0123456789abcdef.mp4",
+        negative_prompt=_NEGATIVE,
         style_bible=_PROMPT,
         title="The Lighthouse",
     )
@@ -105,16 +110,34 @@ def longest_record() -> dict[str, AttributeValue]:
         last_signal=job.run_id,
     )
     layout = TableLayout()
+    data = _as_kept(job)
     return {
         layout.project_type: encode("ai_generated"),
         layout.status: encode(execution.status),
-        layout.data: encode({**job.model_dump(mode="json", exclude_none=True), "processing_steps": steps}),
+        layout.data: encode({**data, "processing_steps": steps}),
         layout.execution: encode(header_as_json(execution)),
         layout.version: encode(execution.version),
         layout.revision: encode(execution.revision),
         layout.due_shard: encode("0"),
         layout.due_at: encode(to_ms(_NOW)),
     }
+
+
+def _as_kept(job: Job) -> dict[str, JsonValue]:
+    """As the steps write it: see `plan.as_kept` and `ClipAttempt.as_kept`."""
+    data: dict[str, Any] = job.model_dump(mode="json", exclude_none=True)
+    data["scene_beats"] = {key: as_kept(beat, _NEGATIVE) for key, beat in job.scene_beats.items()}
+    for key, task in job.vertex_ai_tasks.items():
+        kept = data["vertex_ai_tasks"][key] = {
+            "status": task.status,
+            "clip_key": relative_key(task.clip_key or "", _PREFIX),
+            "clip_seconds": task.clip_seconds,
+            "attempts": {},
+        }
+        for name, attempt in task.attempts.items():
+            whole = attempt.model_dump(mode="json", exclude_none=True)
+            kept["attempts"][name] = attempt.as_kept() if attempt.outcome == "clip" else whole
+    return data
 
 
 def _beat(index: int) -> SceneBeat:
@@ -145,8 +168,7 @@ def _task(index: int) -> SceneTask:
 def _attempt(index: int, outcome: str) -> ClipAttempt:
     filtered = outcome == "filtered"
     return ClipAttempt(
-        intent_id="b" * 32,
-        prefix=f"{_PREFIX}renders/{scene_key(index)}/{'b' * 32}/",
+        intent_id="b" * 16,
         beat_revision=1,
         model=_MODEL,
         seconds=SCENE_SECONDS,

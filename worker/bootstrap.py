@@ -268,7 +268,7 @@ class Worker:
                 renderer=self.renderer,
                 assembler=self.assembler,
                 media=self.media,
-                new_id=lambda: uuid.uuid4().hex,
+                new_id=lambda: uuid.uuid4().hex[:16],  # unique within a job; every write carries it
                 work_folder=self.work_folder,
                 softener=self.softener,
                 quota=self.quota,

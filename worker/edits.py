@@ -71,6 +71,7 @@ def _edited(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:
         beat = beats[edit.scene_index]
         path = (*SCENE_BEATS, scene_key(edit.scene_index))
         patch[*path, "visual_prompt"] = edit.visual_prompt
+        patch[*path, "is_cut"] = False
         if edit.negative_prompt is not None:
             patch[*path, "negative_prompt"] = edit.negative_prompt
         patch[*path, "revision"] = beat.revision + 1

@@ -7,16 +7,20 @@ Moments are aware UTC, spans are seconds, keys are keys in the media store.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_validator
 
 from statemachine import NOT_ACCEPTED, JsonValue
+from statemachine.execution import to_ms
 from worker.models import AspectRatio
 
 SpeechMode = Literal["speech", "instrumental"]
 SceneStatus = Literal["waiting", "submitted", "completed", "failed"]
+
+# For moments that are no longer kept.
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 # The paths that more than one step writes.  (The five names are the platform's.)
 TRANSCRIPTION = ("audio_transcription",)
@@ -126,7 +130,10 @@ class BeatSlot:
 
 
 class SceneBeat(StoredModel):
-    """One scene: what is said in it and what is to be seen.  Beats cover the recording without gap or overlap."""
+    """One scene: what is said in it and what is to be seen.  Beats cover the recording without gap or overlap.
+
+    The record keeps the beginning of a long prompt (`is_cut`); the whole stands in the job's plan, see `plan_key`.
+    """
 
     scene_index: int
     start_seconds: float
@@ -134,6 +141,7 @@ class SceneBeat(StoredModel):
     narration: str
     visual_prompt: str
     negative_prompt: str = ""
+    is_cut: bool = False
     revision: int = 1  # grows when a person or the filter policy rewrites the prompt
 
     @property
@@ -142,22 +150,30 @@ class SceneBeat(StoredModel):
         return self.end_seconds - self.start_seconds
 
 
+class WholePrompts(StoredModel):
+    """The object at `plan_key`: what is to be seen in every scene, by its key, as the planner said it."""
+
+    prompts: Mapping[str, str]
+
+
 class ClipAttempt(StoredModel):
     """One intent to make a clip, and what became of it.
 
     Written before the vendor is called.  `operation` is the vendor's name for the accepted work, `not_accepted` when
-    it was refused or never sent, and absent while nobody knows.
+    it was refused or never sent, and absent while nobody knows.  Moments are stored as epoch milliseconds: there are
+    many of them, and every write costs the whole item.
     """
 
     intent_id: str
-    prefix: str  # of the objects that this attempt alone may write
-    beat_revision: int
-    model: str
+    beat_revision: int = 1
+    model: str = ""
     seconds: float  # ordered, at least the beat's length
-    seed: int
     price_usd: float
-    intended_at: datetime
-    watch_from: datetime  # deadline of the turn that wrote the intent: an unknown submission is watched from here
+    seed: int = 0
+    intended_at: datetime = LONG_AGO
+    watch_from: datetime = (
+        LONG_AGO  # deadline of the turn that wrote the intent: an unknown submission is watched from here
+    )
     operation: str | None = None
     not_before: datetime | None = None  # the vendor, having refused, wants no order earlier
     submitted_at: datetime | None = None
@@ -165,6 +181,17 @@ class ClipAttempt(StoredModel):
     outcome: Literal["clip", "filtered", "failed", "lost"] | None = None
     error_code: str | None = None
     error_message: str | None = None
+
+    @field_serializer(
+        "intended_at", "watch_from", "not_before", "submitted_at", "ended_at", when_used="json-unless-none"
+    )
+    def _as_milliseconds(self, moment: datetime) -> int:
+        return to_ms(moment)
+
+    def as_kept(self) -> dict[str, JsonValue]:
+        """What is kept of an attempt whose clip has come home: what it was, and what it cost."""
+        kept = {"intent_id", "beat_revision", "seconds", "price_usd", "operation", "intended_at", "outcome"}
+        return self.model_dump(mode="json", include=kept, exclude_defaults=True)
 
 
 class SceneTask(StoredModel):
@@ -223,9 +250,36 @@ class Job(StoredModel):
     vertex_ai_tasks: Mapping[str, SceneTask] = Field(default_factory=dict)
     media: MediaKeys = MediaKeys()
     final_video_url: str | None = None
+    plan_key: str | None = None  # of an object with every scene's whole prompt, as planned
+    negative_prompt: str = ""  # of every scene that has none of its own
     style_bible: str = ""
     title: str = ""
     warnings: Mapping[str, str] = Field(default_factory=dict)  # code → what a person should know
+
+    @model_validator(mode="before")
+    @classmethod
+    def _written_out(cls, stored: object) -> object:
+        """Add what the record leaves out because it follows from something else that stands there."""
+        if not isinstance(stored, Mapping):
+            return stored
+        prefix, negative = str(stored.get("prefix", "")), stored.get("negative_prompt", "")
+        beats, tasks = stored.get("scene_beats"), stored.get("vertex_ai_tasks")
+        written_out = dict(stored)
+        if isinstance(beats, Mapping):
+            written_out["scene_beats"] = {
+                key: {"scene_index": int(key), "negative_prompt": negative, **beat}
+                if isinstance(beat, Mapping)
+                else beat
+                for key, beat in beats.items()
+            }
+        if isinstance(tasks, Mapping):
+            written_out["vertex_ai_tasks"] = {
+                key: {"scene_index": int(key), **task, **_whole_keys(task, prefix)}
+                if isinstance(task, Mapping)
+                else task
+                for key, task in tasks.items()
+            }
+        return written_out
 
     @property
     def beats(self) -> tuple[SceneBeat, ...]:
@@ -246,6 +300,29 @@ def committed_usd(tasks: Iterable[SceneTask]) -> float:
     return sum(
         attempt.price_usd for task in tasks for attempt in task.attempts.values() if attempt.operation != NOT_ACCEPTED
     )
+
+
+def render_prefix(job_prefix: str, index: int, intent_id: str) -> str:
+    """Of the objects that one attempt alone may write."""
+    return f"{job_prefix}renders/{scene_key(index)}/{intent_id}/"
+
+
+def relative_key(key: str, job_prefix: str) -> str:
+    """A key as the record keeps it: without what all keys of the job begin with."""
+    return key.removeprefix(job_prefix)
+
+
+def thumbnail_of(clip_key: str) -> str:
+    """The key of a clip's thumbnail: it follows from the clip, as its picture does."""
+    return clip_key.replace("clips/", "thumbnails/").removesuffix(".mp4") + ".jpg"
+
+
+def _whole_keys(task: Mapping[str, object], prefix: str) -> dict[str, str]:
+    clip_key = task.get("clip_key")
+    if not isinstance(clip_key, str):
+        return {}
+    clip_key = prefix + clip_key.removeprefix(prefix)
+    return {"clip_key": clip_key, "thumbnail_key": thumbnail_of(clip_key)}
 
 
 def scene_key(index: int) -> str:

@@ -18,7 +18,6 @@ def a_job(**task: Any) -> Job:  # noqa: ANN401  fields of scene 1's task
 
 ON_ORDER = {
     "intent_id": "i",
-    "prefix": "p/",
     "beat_revision": 1,
     "model": "fake",
     "seconds": 6,
@@ -35,6 +34,7 @@ def test_an_edit_is_a_new_revision_with_a_full_allowance() -> None:
 
     assert patch == {
         ("scene_beats", "001", "visual_prompt"): "a calm harbour at dawn",
+        ("scene_beats", "001", "is_cut"): False,
         ("scene_beats", "001", "revision"): 2,
         ("vertex_ai_tasks", "001", "allowance"): 3,
     }

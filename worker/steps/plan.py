@@ -4,9 +4,13 @@ from collections.abc import Sequence
 
 from statemachine import Advance, JsonValue, Outcome, PermanentError, Turn
 from worker.beats import cut_beats
-from worker.job import SCENE_BEATS, TASKS, BeatSlot, Job, SceneTask, Transcript, scene_key
+from worker.job import SCENE_BEATS, TASKS, BeatSlot, Job, SceneBeat, Transcript, WholePrompts, scene_key
+from worker.keys import content_key_of_bytes
 from worker.models import VideoModel
 from worker.ports import MediaStore, ScenePlan, ScenePlanner
+
+# What the record keeps of a scene's prompt; 75 scenes have to fit with everything else into 64 KB.
+PROMPT_LIMIT = 200
 
 
 def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, model: VideoModel) -> Outcome:
@@ -30,21 +34,35 @@ def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, mode
             f"{len(slots)} scenes cost ${price:.2f}, and the limit is ${limit:.2f}; raise it, or shorten the recording",
             user_action="raise_limit",
         )
-    beats: JsonValue = {scene_key(beat.scene_index): beat.model_dump(mode="json") for beat in planned.beats}
-    tasks: JsonValue = {
-        scene_key(beat.scene_index): SceneTask(scene_index=beat.scene_index).model_dump(mode="json", exclude_none=True)
-        for beat in planned.beats
-    }
+    whole = WholePrompts(prompts={scene_key(beat.scene_index): beat.visual_prompt for beat in planned.beats})
+    content = whole.model_dump_json().encode()
+    plan_key = content_key_of_bytes(content, prefix=job.prefix, name="plan", suffix=".json")
+    media.write(content, plan_key)
+    negative = planned.beats[0].negative_prompt
+    beats: JsonValue = {scene_key(beat.scene_index): as_kept(beat, negative) for beat in planned.beats}
+    tasks: JsonValue = {scene_key(beat.scene_index): {"status": "waiting", "attempts": {}} for beat in planned.beats}
     event = "drafted" if job.options.review_before_render else "planned"
     return Advance(
         event,
         {
             SCENE_BEATS: beats,
             TASKS: tasks,
+            ("plan_key",): plan_key,
+            ("negative_prompt",): negative,
             ("title",): planned.title,
             ("style_bible",): planned.style_bible,
         },
     )
+
+
+def as_kept(beat: SceneBeat, negative: str) -> JsonValue:
+    """A beat as the record keeps it: what follows from elsewhere left out, a long prompt cut."""
+    prompt = beat.visual_prompt
+    if len(prompt) > PROMPT_LIMIT:
+        cut = prompt[: PROMPT_LIMIT - 1].rsplit(" ", 1)[0] + "…"
+        beat = beat.model_copy(update={"visual_prompt": cut, "is_cut": True})
+    left_out = {"scene_index"} | ({"negative_prompt"} if beat.negative_prompt == negative else set())
+    return beat.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
 
 
 def _check(planned: ScenePlan, slots: Sequence[BeatSlot]) -> None:

@@ -14,7 +14,7 @@ from worker.ports import AudioFacts, MediaStore, Transcriber, VideoAssembler
 POLL_EVERY = timedelta(seconds=8)
 
 # The record keeps this much of the text; the whole stands in the media store.
-TEXT_LIMIT = 4000
+TEXT_LIMIT = 2000
 
 # Below this peak (of 1.0) nothing can be heard: -60 dB.
 SILENT_PEAK = 0.001

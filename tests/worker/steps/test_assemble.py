@@ -26,7 +26,7 @@ def media(extra: Mapping[str, bytes] | None = None) -> FakeMediaStore:
     store.objects = {
         "audio.m4a": b"audio",
         "transcript.json": SPOKEN.model_dump_json().encode(),
-        **{f"clips/00{i}.mp4": f"clip {i};".encode() for i in range(3)},
+        **{f"ai-video/job-1/run-1/clips/00{i}.mp4": f"clip {i};".encode() for i in range(3)},
         **(extra or {}),
     }
     return store

@@ -44,7 +44,6 @@ def test_the_intent_is_stored_before_the_order_is_sent() -> None:
 
     attempt = bench.turn.job.tasks[0].attempts["001"]
     assert (attempt.intent_id, attempt.operation) == ("intent-1", None)
-    assert attempt.prefix == "ai-video/job-1/run-1/renders/000/intent-1/"
 
 
 def test_an_order_whose_answer_was_lost_is_found_and_not_repeated() -> None:

@@ -1,16 +1,18 @@
 """What runs already: look at it, bring home what is finished, find out about what nobody answered."""
 
 import tempfile
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 
-from statemachine import NOT_ACCEPTED, PermanentError, TransientError
-from worker.job import ClipAttempt, scene_key
+from statemachine import NOT_ACCEPTED, JsonValue, PermanentError, TransientError
+from statemachine import Path as DataPath
+from worker.job import ClipAttempt, relative_key, scene_key, thumbnail_of
 from worker.keys import content_key
 from worker.ports import Clip, OperationLost, Refused
 from worker.steps.render.parts import FETCH_TIME, FORMATS, LOST_LOOKS, THUMBNAIL_WIDTH, TOGETHER
 from worker.steps.render.refusals import end_attempt, has_refused_words, note_failed_look, soften_refused_order
-from worker.steps.render.round import Round, attempt_path, iso, task_path
+from worker.steps.render.round import Round, attempt_path, task_path
 
 OPERATION_LOST = "OPERATION_LOST"
 
@@ -159,22 +161,27 @@ def _bring_home(now: Round, index: int, key: str, clip: Clip) -> None:
             end_attempt(now, index, key, Refused(error.code, error.message, is_retryable=True))
             return
         clip_key = content_key(kept, prefix=job.prefix, name=f"clips/{scene_key(index)}")
-        thumbnail_key = content_key(thumbnail, prefix=job.prefix, name=f"thumbnails/{scene_key(index)}")
         media.upload(kept, clip_key)
-        media.upload(thumbnail, thumbnail_key)
-    ended_at = now.turn.now
+        media.upload(thumbnail, thumbnail_of(clip_key))
     path, attempt_at = task_path(index), attempt_path(index, key)
     now.patch.pop((*attempt_at, "not_before"), None)
     now.turn.checkpoint(
         {
             (*path, "status"): "completed",
-            (*path, "clip_key"): clip_key,
-            (*path, "thumbnail_key"): thumbnail_key,
+            (*path, "clip_key"): relative_key(clip_key, job.prefix),
             (*path, "clip_seconds"): now.tasks[index].attempts[key].seconds,
-            (*path, "error_code"): None,
-            (*attempt_at, "outcome"): "clip",
-            (*attempt_at, "ended_at"): iso(ended_at),
+            **({(*path, "error_code"): None} if now.tasks[index].error_code else {}),
+            **_kept(now.tasks[index].attempts[key], attempt_at),
         }
     )
-    now.set_attempt(index, key, outcome="clip", ended_at=ended_at)
+    now.set_attempt(index, key, outcome="clip")
     now.set_task(index, status="completed", clip_key=clip_key, error_code=None)
+
+
+def _kept(attempt: ClipAttempt, path: DataPath) -> Mapping[DataPath, JsonValue]:
+    """An attempt that has its clip: what is worth keeping, in the place of all that was known while it ran."""
+    done = attempt.model_copy(update={"outcome": "clip"})
+    if attempt.operation is None:
+        # Found without its operation, which may still be recorded: that fact must not be written over.
+        return {(*path, "outcome"): "clip"}
+    return {path: done.as_kept()}

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from statemachine import NOT_ACCEPTED, JsonValue, Path, TransientError
-from worker.job import ClipAttempt, SceneBeat, committed_usd, scene_key
+from statemachine.execution import to_ms
+from worker.job import ClipAttempt, SceneBeat, committed_usd
 from worker.ports import AmbiguousSubmissionError, Granted, NotAcceptedError
 from worker.steps.render.parts import QUOTA_PAUSE, SUBMIT_GROUP, SUBMIT_TIME, UNREACHABLE_PAUSE
 from worker.steps.render.refusals import (
@@ -17,7 +18,7 @@ from worker.steps.render.refusals import (
     has_refused_words,
     soften_refused_order,
 )
-from worker.steps.render.round import Round, attempt_path, iso, pauses, task_path
+from worker.steps.render.round import Round, attempt_path, pauses, task_path
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,6 @@ def _intent(now: Round, beat: SceneBeat) -> Intent:
     ordinal = sum(attempt.operation != NOT_ACCEPTED for attempt in task.attempts.values()) + 1
     attempt = ClipAttempt(
         intent_id=intent_id,
-        prefix=f"{job.prefix}renders/{scene_key(beat.scene_index)}/{intent_id}/",
         beat_revision=beat.revision,
         model=model.name,
         seconds=seconds,
@@ -175,7 +175,7 @@ def _pause(now: Round, intent: Intent, refused: NotAcceptedError) -> None:
     now.turn.checkpoint(
         {
             (*task_path(index), "status"): "waiting",
-            (*attempt_path(index, key), "not_before"): iso(not_before),
+            (*attempt_path(index, key), "not_before"): to_ms(not_before),
             (*attempt_path(index, key), "error_code"): refused.code,
         }
     )

@@ -8,10 +8,11 @@ seed, and the last of the scene's submissions is of softened words; where the ve
 from datetime import timedelta
 
 from statemachine import NOT_ACCEPTED, JsonValue, Path, PermanentError, TransientError
+from statemachine.execution import to_ms
 from worker.job import SceneTask
 from worker.ports import Refused
 from worker.steps.render.parts import POLL_ERRORS_LIMIT, SOFTEN_TIME
-from worker.steps.render.round import Round, attempt_path, beat_path, iso, task_path
+from worker.steps.render.round import Round, attempt_path, beat_path, task_path
 
 CONTENT_FILTERED = "CONTENT_FILTERED"
 
@@ -46,7 +47,7 @@ def end_attempt(now: Round, index: int, key: str, refused: Refused, *, outcome: 
             # The vendor has trouble: twice as long after every failure.  Asking a filter again needs no pause.
             pause = now.ports.renderer.first_poll_after * 2 ** (spent - 1)
             not_before = now.turn.now + pause
-            patch[(*attempt_path(index, key), "not_before")] = iso(not_before)
+            patch[(*attempt_path(index, key), "not_before")] = to_ms(not_before)
             now.set_attempt(index, key, not_before=not_before)
     now.turn.checkpoint(patch)
 
@@ -116,13 +117,13 @@ def _softened(now: Round, index: int, category: str | None) -> str | None:
     if now.ports.softener is None or not can_soften(now, index):
         return ""
     try:
-        softened = now.ports.softener.soften(now.beats[index].visual_prompt, category).strip()
+        softened = now.ports.softener.soften(now.prompt(index), category).strip()
     except TransientError as error:
         note_failed_look(now, index, error)
         return None
     except PermanentError:
         return ""
-    return "" if softened == now.beats[index].visual_prompt else softened
+    return "" if softened == now.prompt(index) else softened
 
 
 def _rewrite(now: Round, index: int, softened: str, patch: dict[Path, JsonValue], *, allowance: int) -> None:
@@ -136,12 +137,15 @@ def _rewrite(now: Round, index: int, softened: str, patch: dict[Path, JsonValue]
             **patch,
             (*beat, "visual_prompt"): softened,
             (*beat, "revision"): revision,
+            (*beat, "is_cut"): False,
             (*beat, "is_adjusted"): True,
             (*task, "allowance"): left,
             (*task, "status"): "waiting",
         }
     )
-    now.beats[index] = now.beats[index].model_copy(update={"visual_prompt": softened, "revision": revision})
+    now.beats[index] = now.beats[index].model_copy(
+        update={"visual_prompt": softened, "is_cut": False, "revision": revision}
+    )
     now.set_task(index, allowance=left, status="waiting")
 
 
@@ -162,7 +166,7 @@ def _attempt_over(now: Round, index: int, key: str, refused: Refused, outcome: s
     now.patch.pop((*path, "not_before"), None)
     patch: dict[Path, JsonValue] = {
         (*path, "outcome"): outcome,
-        (*path, "ended_at"): iso(ended_at),
+        (*path, "ended_at"): to_ms(ended_at),
         (*path, "not_before"): None,
         (*path, "error_code"): refused.code,
         (*path, "error_message"): refused.message,

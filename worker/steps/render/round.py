@@ -7,8 +7,19 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from statemachine import NOT_ACCEPTED, JsonValue, Path, Turn
+from statemachine.execution import to_ms
 from worker import cadence
-from worker.job import SCENE_BEATS, TASKS, ClipAttempt, Job, SceneBeat, SceneTask, scene_key
+from worker.job import (
+    SCENE_BEATS,
+    TASKS,
+    ClipAttempt,
+    Job,
+    SceneBeat,
+    SceneTask,
+    WholePrompts,
+    render_prefix,
+    scene_key,
+)
 from worker.ports import ClipRequest
 from worker.steps.render.parts import RenderPorts
 
@@ -37,6 +48,7 @@ class Round:
     waiting_for: str | None = None
     out_of_time: bool = False
     patch: dict[Path, JsonValue] = field(default_factory=dict)
+    _plan: WholePrompts | None = None
 
     @classmethod
     def of(cls, job: Job, turn: Turn, ports: RenderPorts) -> "Round":
@@ -97,17 +109,31 @@ class Round:
         wait = max(wait, at_least)
         self.waits.append(wait)
         self.set_attempt(index, key, not_before=now + wait)
-        self.patch[(*attempt_path(index, key), "not_before")] = iso(now + wait)
+        self.patch[(*attempt_path(index, key), "not_before")] = to_ms(now + wait)
+
+    def prompt(self, index: int) -> str:
+        """What is to be seen in a scene, whole: the record may hold only its beginning.
+
+        Raises:
+            PermanentError: the plan is gone.
+        """
+        beat, job = self.beats[index], self.job
+        if not beat.is_cut or job.plan_key is None:
+            return beat.visual_prompt
+        if self._plan is None:
+            with self.ports.media.open(job.plan_key) as stream:
+                self._plan = WholePrompts.model_validate_json(stream.read())
+        return self._plan.prompts[scene_key(index)]
 
     def request(self, index: int, attempt: ClipAttempt) -> ClipRequest:
         """What is ordered by an attempt."""
         beat, job = self.beats[index], self.job
         return ClipRequest(
             intent_id=attempt.intent_id,
-            prefix=attempt.prefix,
+            prefix=render_prefix(job.prefix, index, attempt.intent_id),
             scene_index=index,
             scene_count=len(self.beats),
-            prompt=f"{beat.visual_prompt} {job.style_bible}".strip(),
+            prompt=f"{self.prompt(index)} {job.style_bible}".strip(),
             negative_prompt=beat.negative_prompt,
             narration=beat.narration,
             seconds=attempt.seconds,
@@ -147,8 +173,3 @@ def task_path(index: int) -> Path:
 def attempt_path(index: int, key: str) -> Path:
     """Where one attempt stands."""
     return (*TASKS, scene_key(index), "attempts", key)
-
-
-def iso(moment: datetime) -> str:
-    """A moment as stored."""
-    return moment.isoformat(timespec="milliseconds")

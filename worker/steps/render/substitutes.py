@@ -5,9 +5,8 @@ from pathlib import Path
 
 from statemachine import JsonValue
 from statemachine import Path as DataPath
-from worker.job import WARNINGS, SceneTask, scene_key
+from worker.job import WARNINGS, SceneTask, relative_key, scene_key, thumbnail_of
 from worker.keys import content_key
-from worker.ports import MediaStore
 from worker.steps.render.parts import FETCH_TIME, FORMATS, THUMBNAIL_WIDTH
 from worker.steps.render.round import Round, task_path
 
@@ -53,25 +52,19 @@ def _substitute(now: Round, index: int, neighbour: SceneTask) -> None:
                 target=FORMATS[job.options.aspect_ratio],
             )
         assembler.thumbnail(still, thumbnail, at_seconds=0.0, width=THUMBNAIL_WIDTH)
-        clip_key = _uploaded(media, still, prefix=job.prefix, name=f"clips/{scene_key(index)}")
-        thumbnail_key = _uploaded(media, thumbnail, prefix=job.prefix, name=f"thumbnails/{scene_key(index)}")
+        clip_key = content_key(still, prefix=job.prefix, name=f"clips/{scene_key(index)}")
+        media.upload(still, clip_key)
+        media.upload(thumbnail, thumbnail_of(clip_key))
     path = task_path(index)
     now.set_task(index, status="completed", clip_key=clip_key, is_substitute=True)
     patch: dict[DataPath, JsonValue] = {
         (*path, "status"): "completed",
-        (*path, "clip_key"): clip_key,
+        (*path, "clip_key"): relative_key(clip_key, job.prefix),
         (*path, "clip_seconds"): beat.seconds,
-        (*path, "thumbnail_key"): thumbnail_key,
         (*path, "is_substitute"): True,
         (*WARNINGS, SCENE_SUBSTITUTED): _warning(now),
     }
     now.turn.checkpoint(patch)
-
-
-def _uploaded(media: MediaStore, file: Path, *, prefix: str, name: str) -> str:
-    key = content_key(file, prefix=prefix, name=name)
-    media.upload(file, key)
-    return key
 
 
 def _clip_key(task: SceneTask) -> str:
