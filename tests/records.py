@@ -128,7 +128,7 @@ def _as_kept(job: Job) -> dict[str, JsonValue]:
     data: dict[str, Any] = job.model_dump(mode="json", exclude_none=True)
     data["scene_beats"] = {key: as_kept(beat, _NEGATIVE) for key, beat in job.scene_beats.items()}
     for key, task in job.vertex_ai_tasks.items():
-        kept = data["vertex_ai_tasks"][key] = {
+        kept: dict[str, Any] = {
             "status": task.status,
             "clip_key": relative_key(task.clip_key or "", _PREFIX),
             "clip_seconds": task.clip_seconds,
@@ -137,6 +137,7 @@ def _as_kept(job: Job) -> dict[str, JsonValue]:
         for name, attempt in task.attempts.items():
             whole = attempt.model_dump(mode="json", exclude_none=True)
             kept["attempts"][name] = attempt.as_kept() if attempt.outcome == "clip" else whole
+        data["vertex_ai_tasks"][key] = kept
     return data
 
 

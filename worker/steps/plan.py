@@ -1,13 +1,17 @@
 """`planning`: cut the recording into beats, and decide what is to be seen in each."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 
-from statemachine import Advance, JsonValue, Outcome, PermanentError, Turn
+from statemachine import Advance, JsonValue, Outcome, PermanentError, TransientError, Turn, Wait
 from worker.beats import cut_beats
 from worker.job import SCENE_BEATS, TASKS, BeatSlot, Job, SceneBeat, Transcript, WholePrompts, scene_key
 from worker.keys import content_key_of_bytes
 from worker.models import VideoModel
 from worker.ports import MediaStore, ScenePlan, ScenePlanner
+
+# A full quota is asked again after this, where the vendor does not say when.
+QUOTA_PAUSE = timedelta(minutes=1)
 
 # What the record keeps of a scene's prompt; 75 scenes have to fit with everything else into 64 KB.
 PROMPT_LIMIT = 200
@@ -24,7 +28,12 @@ def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, mode
     slots = cut_beats(
         transcript.words, duration, longest_seconds=model.longest_seconds, max_scenes=job.options.max_scenes
     )
-    planned = planner.plan(slots, transcript=transcript, options=job.options, time_left=turn.time_left)
+    try:
+        planned = planner.plan(slots, transcript=transcript, options=job.options, time_left=turn.time_left)
+    except TransientError as error:
+        if error.code == "PROVIDER_QUOTA":  # nobody's fault, and no attempt
+            return Wait(error.retry_after or QUOTA_PAUSE, waiting_for="quota")
+        raise
     _check(planned, slots)
     price = sum(model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in planned.beats)
     limit = job.options.max_cost_usd

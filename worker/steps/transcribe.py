@@ -5,13 +5,16 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from pathlib import Path
 
-from statemachine import Advance, JsonValue, Outcome, PermanentError, Turn, Wait
+from statemachine import Advance, JsonValue, Outcome, PermanentError, TransientError, Turn, Wait
 from worker.job import MEDIA, TRANSCRIPTION, WARNINGS, Job, Transcript
 from worker.keys import content_key, content_key_of_bytes
 from worker.ports import AudioFacts, MediaStore, Transcriber, VideoAssembler
 
 # How long between two looks at a running transcription.
 POLL_EVERY = timedelta(seconds=8)
+
+# A full quota is asked again after this, where the vendor does not say when.
+QUOTA_PAUSE = timedelta(minutes=1)
 
 # The record keeps this much of the text; the whole stands in the media store.
 TEXT_LIMIT = 2000
@@ -51,7 +54,12 @@ def transcribe(
     job_id = f"{job.video_id}-{job.run_id}-{state.ordinal}"
     transcription_id = state.transcription_id
     if transcription_id is None:
-        transcription_id = transcriber.start(job.recording, job_id=job_id, language=job.options.language)
+        try:
+            transcription_id = transcriber.start(job.recording, job_id=job_id, language=job.options.language)
+        except TransientError as error:
+            if error.code == "PROVIDER_QUOTA":  # so many transcriptions run already; nobody's fault, and no attempt
+                return Wait(error.retry_after or QUOTA_PAUSE, waiting_for="quota")
+            raise
     patch: dict[tuple[str, ...], JsonValue] = {(*TRANSCRIPTION, "transcription_id"): transcription_id}
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="audio") as beside:
         encoding = None

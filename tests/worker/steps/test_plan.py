@@ -5,11 +5,11 @@ from itertools import pairwise
 
 import pytest
 
-from statemachine import Advance, PermanentError
+from statemachine import Advance, PermanentError, TransientError, Wait
 from tests.worker.fakes import FAKE_MODEL, FakeMediaStore, FakePlanner, FakeTurn, job_data, spoken
-from worker.job import BeatSlot, Options, Transcript
+from worker.job import BeatSlot, Options, Transcript, WholePrompts
 from worker.ports import ScenePlan
-from worker.steps.plan import plan
+from worker.steps.plan import PROMPT_LIMIT, plan
 
 SPOKEN = spoken("the old lighthouse stood alone on the edge of the sea", seconds=20.0)
 
@@ -95,3 +95,46 @@ def test_a_job_without_a_transcript_cannot_be_planned() -> None:
 
     with pytest.raises(PermanentError, match="never measured or transcribed"):
         plan(turn.job, turn=turn, planner=FakePlanner(), media=media(), model=FAKE_MODEL)
+
+
+class BusyPlanner(FakePlanner):
+    """Has no quota left."""
+
+    def plan(
+        self, slots: Sequence[BeatSlot], *, transcript: Transcript, options: Options, time_left: timedelta
+    ) -> ScenePlan:
+        raise TransientError("PROVIDER_QUOTA", "429", retry_after=timedelta(seconds=20))
+
+
+def test_a_full_quota_is_waited_for_and_no_attempt() -> None:
+    turn = a_turn()
+
+    outcome = plan(turn.job, turn=turn, planner=BusyPlanner(), media=media(), model=FAKE_MODEL)
+
+    assert outcome == Wait(timedelta(seconds=20), waiting_for="quota")
+
+
+def test_a_long_prompt_is_cut_in_the_record_and_whole_in_the_plan() -> None:
+    class Wordy(FakePlanner):
+        """Says more than a record holds."""
+
+        def plan(
+            self, slots: Sequence[BeatSlot], *, transcript: Transcript, options: Options, time_left: timedelta
+        ) -> ScenePlan:
+            right = super().plan(slots, transcript=transcript, options=options, time_left=time_left)
+            wordy = (
+                beat.model_copy(update={"visual_prompt": "a lighthouse in the storm, " * 20}) for beat in right.beats
+            )
+            return replace(right, beats=tuple(wordy))
+
+    turn, store = a_turn(), media()
+
+    outcome = plan(turn.job, turn=turn, planner=Wordy(), media=store, model=FAKE_MODEL)
+    assert isinstance(outcome, Advance)
+    turn.apply(outcome.patch)
+
+    beat = turn.job.beats[0]
+    assert beat.is_cut
+    assert len(beat.visual_prompt) <= PROMPT_LIMIT
+    whole = WholePrompts.model_validate_json(store.objects[turn.job.plan_key or ""])
+    assert whole.prompts["000"] == "a lighthouse in the storm, " * 20

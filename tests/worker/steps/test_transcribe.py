@@ -3,10 +3,10 @@ from datetime import timedelta
 
 import pytest
 
-from statemachine import Advance, PermanentError, Wait
+from statemachine import Advance, PermanentError, TransientError, Wait
 from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTranscriber, FakeTurn, job_data, spoken
 from worker.job import Recording, Segment, Transcript
-from worker.steps.transcribe import POLL_EVERY, TEXT_LIMIT, TranscriptionFailedError, transcribe
+from worker.steps.transcribe import POLL_EVERY, QUOTA_PAUSE, TEXT_LIMIT, TranscriptionFailedError, transcribe
 
 SPOKEN = spoken("the old lighthouse stood alone on the edge of the sea", seconds=20.0)
 
@@ -150,3 +150,15 @@ def test_a_long_text_is_cut_in_the_record_and_whole_in_the_object() -> None:
     found = bench.turn.job.audio_transcription
     assert found.is_truncated
     assert len(found.text or "") == TEXT_LIMIT
+
+
+def test_a_full_quota_is_waited_for_and_no_attempt() -> None:
+    class Busy(FakeTranscriber):
+        """Takes no more jobs for now."""
+
+        def start(self, recording: Recording, *, job_id: str, language: str) -> str:
+            raise TransientError("PROVIDER_QUOTA", "LimitExceededException")
+
+    outcome = Bench(Busy(SPOKEN)).step()
+
+    assert outcome == Wait(QUOTA_PAUSE, waiting_for="quota")
