@@ -25,7 +25,7 @@ from worker.handlers.api.estimate import Estimate, estimate
 from worker.handlers.api.identity import Caller
 from worker.handlers.api.parts import ApiParts, Deadline
 from worker.handlers.api.problems import KINDS, ProblemError
-from worker.handlers.api.requests import OptionsRequest, VideoQuery, VideoRequest
+from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
 from worker.handlers.api.view import remaining_usd
 from worker.job import SCENE_BEATS, Job, Options, Recording, committed_usd, new_job_data
@@ -86,7 +86,7 @@ def decide(request: Request) -> Decided | DryRunView:
         ProblemError: it is refused, and nothing was written.
     """
     if request.body.action == "cancel":
-        return cancel(request.parts, request.caller, VideoQuery(video_id=request.body.video_id), request.deadline)
+        return cancel(request.parts, request.caller, request.body.video_id, request.deadline)
     attempt = _Starting(request) if request.body.action == "start" else _Signalling(request)
     pause = _FIRST_PAUSE
     for tries in range(TRIES):
@@ -105,7 +105,7 @@ def decide(request: Request) -> Decided | DryRunView:
     raise ProblemError("BUSY", "the video is being changed by others; try again")
 
 
-def cancel(parts: ApiParts, caller: Caller, query: VideoQuery, deadline: Deadline) -> Decided:
+def cancel(parts: ApiParts, caller: Caller, video_id: str, deadline: Deadline) -> Decided:
     """Stop a job; one at its end stays as it is.
 
     Raises:
@@ -113,7 +113,7 @@ def cancel(parts: ApiParts, caller: Caller, query: VideoQuery, deadline: Deadlin
     """
     for _ in range(TRIES):
         deadline.check()
-        row = found(parts.rows.find(query.video_id, user_id=caller.user_id))
+        row = found(parts.rows.find(video_id, user_id=caller.user_id))
         execution = job_on(row)
         if execution.status != "processing":
             return Decided(200, execution)

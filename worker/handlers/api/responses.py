@@ -78,6 +78,7 @@ class SceneView(ResponseModel):
     end_seconds: float
     narration: str
     visual_prompt: str
+    is_cut: Annotated[bool, Field(description="Only the prompt's beginning stands here; see `media.prompts_url`.")]
     negative_prompt: str
     revision: int
     status: Literal["waiting", "submitted", "completed", "failed"]
@@ -99,6 +100,7 @@ class MediaView(ResponseModel):
     poster_url: str | None
     captions_url: str | None
     transcript_url: Annotated[str | None, Field(description="The whole transcript with word times, JSON.")]
+    prompts_url: Annotated[str | None, Field(description="Every scene's whole prompt as planned, JSON.")]
     duration_seconds: float | None
 
 
@@ -157,6 +159,7 @@ class BeatData(ResponseModel):
     end_seconds: float
     narration: str
     visual_prompt: str
+    is_cut: Annotated[bool, Field(description="Only the prompt's beginning stands here; see `media.prompts_url`.")]
     negative_prompt: str
     revision: int
 

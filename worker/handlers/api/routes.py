@@ -5,6 +5,7 @@ import binascii
 import json
 import os
 import threading
+import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote
@@ -39,6 +40,9 @@ _JSON = "application/json"
 
 SERVER_ERROR = 500
 
+# Of a traceback, the innermost are logged.
+_FRAMES = 12
+
 # Characters of base64 for each three bytes.
 _MAX_BASE64 = MAX_BODY_BYTES * 4 // 3 + 4
 
@@ -55,8 +59,8 @@ class Api:
         is_http_api = event.get("version") == "2.0"
         try:
             return self._resolver(is_http_api=is_http_api).answer(event)
-        except Exception:  # noqa: BLE001  an event that no gateway makes; raising would show its sender a 502
-            problem = _unexpected()
+        except Exception as error:  # noqa: BLE001  an event that no gateway makes; raising would be a 502
+            problem = _unexpected(error)
             return {
                 "statusCode": problem.status,
                 "headers": {"Content-Type": problems.CONTENT_TYPE, **NEVER_KEPT},
@@ -131,7 +135,7 @@ class _Resolver:
 
     def _delete(self) -> Response[str]:
         caller, query = self._caller(), self._query()
-        decided = cancel(self._parts, caller, query, Deadline.of(self._parts.clock))
+        decided = cancel(self._parts, caller, query.video_id, Deadline.of(self._parts.clock))
         return self._decided(decided, query.video_id)
 
     def _nothing_here(self, _: NotFoundError) -> Response[str]:
@@ -246,13 +250,19 @@ def _problem_of(error: Exception) -> ProblemError:
             telemetry.logger().warning("overtaken", extra={"error": str(error)})
             return ProblemError("BUSY", "the video is being changed by others; try again")
         case _:
-            return _unexpected()
+            return _unexpected(error)
 
 
-def _unexpected() -> ProblemError:
-    """For the error that is being handled: its traceback goes to the log, its id to the caller."""
+def _unexpected(error: Exception) -> ProblemError:
+    """For an error that nobody foresaw: where it was goes to the log, an id to the caller."""
     support_id = os.urandom(8).hex()
-    telemetry.logger().exception("request failed", extra={"support_id": support_id})
+    # Its words only where this project chose them: pydantic's, for one, quote what was stored.
+    words = str(error) if isinstance(error, StateMachineError) else ""
+    where = [f"{frame.filename}:{frame.lineno} {frame.name}" for frame in traceback.extract_tb(error.__traceback__)]
+    telemetry.logger().error(
+        "request failed",
+        extra={"support_id": support_id, "error": type(error).__name__, "words": words, "where": where[-_FRAMES:]},
+    )
     detail = "it was not your request's fault; name the support id if it happens again"
     return ProblemError("INTERNAL", detail, more={"support_id": support_id})
 

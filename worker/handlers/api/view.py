@@ -132,6 +132,7 @@ class Look:
                 poster_url=link(job.media.poster_key),
                 captions_url=link(job.media.captions_key),
                 transcript_url=link(job.audio_transcription.full_json_s3_key),
+                prompts_url=link(job.plan_key),
                 duration_seconds=job.media.duration_seconds,
             ),
             cost=self._cost(),
@@ -155,6 +156,7 @@ class Look:
                 end_seconds=beat.end_seconds,
                 narration=beat.narration,
                 visual_prompt=beat.visual_prompt,
+                is_cut=beat.is_cut,
                 negative_prompt=beat.negative_prompt,
                 revision=beat.revision,
                 status=task.status,
@@ -284,6 +286,7 @@ def _generation_data(execution: Execution, job: Job, video_url: str | None) -> r
                 end_seconds=beat.end_seconds,
                 narration=beat.narration,
                 visual_prompt=beat.visual_prompt,
+                is_cut=beat.is_cut,
                 negative_prompt=beat.negative_prompt,
                 revision=beat.revision,
             )
@@ -398,6 +401,7 @@ def _has_media(job: Job) -> bool:
     return (
         job.media.video_key is not None
         or job.audio_transcription.full_json_s3_key is not None
+        or job.plan_key is not None
         or any(task.clip_key or task.thumbnail_key for task in job.tasks)
     )
 

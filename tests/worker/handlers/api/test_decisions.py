@@ -1,0 +1,353 @@
+"""POST and DELETE on a job that stands: retry, approve, cancel."""
+
+from typing import Any
+
+import pytest
+
+from statemachine.errors import VersionConflictError
+from tests.worker.handlers.api.desk import ADA, BOB, VIDEO, Desk
+from worker.after_work import AfterWork
+from worker.handlers.api.decisions import TRIES
+from worker.handlers.api.responses import JobView
+from worker.limits import Limits
+from worker.ports import Clip, Refused
+
+FILTERED = Refused("CONTENT_FILTERED", "support code 1", is_retryable=False, category="violence")
+
+
+def act(desk: Desk, action: str, *, key: str | None = None, user: str = ADA, **body: Any) -> Any:  # noqa: ANN401  an answer
+    headers = {} if key is None else {"Idempotency-Key": key}
+    return desk.post({"videoId": VIDEO, "action": action, **body}, user=user, headers=headers)
+
+
+def in_review(desk: Desk) -> Desk:
+    desk.post({"videoId": VIDEO, "options": {"reviewBeforeRender": True}})
+    desk.run()
+    assert desk.job().state == "reviewing"
+    return desk
+
+
+def failed(desk: Desk, refused: Refused | None = None) -> Desk:
+    """A job whose second scene failed, and the others have their clips; the next order succeeds."""
+    refused = refused or Refused("PROVIDER_ERROR", "broken", is_retryable=False)
+    desk.renderer.answers[1] = [refused, Clip("second")]
+    desk.post()
+    desk.run()
+    assert desk.job().state == "failed"
+    return desk
+
+
+# --- retry --------------------------------------------------------------------------------------------------------
+
+
+def test_a_retry_pays_only_for_what_is_missing(desk: Desk) -> None:
+    failed(desk)
+
+    answer = act(desk, "retry")
+
+    assert answer.status == 202
+    assert JobView.model_validate_json(answer.text).phase == "rendering"
+    assert desk.run().state == "completed"
+    assert [scene for scene, _ in desk.renderer.bill] == [0, 1, 2, 1]
+
+
+def test_a_filtered_scene_has_to_be_changed_first(desk: Desk) -> None:
+    answer = act(failed(desk, FILTERED), "retry")
+
+    assert (answer.status, answer.body["code"], answer.body["scene_index"]) == (422, "EDIT_NEEDED", 1)
+
+
+def test_a_retry_takes_edited_scenes(desk: Desk) -> None:
+    failed(desk, FILTERED)
+
+    answer = act(desk, "retry", sceneBeats=[{"scene_index": 1, "visual_prompt": "a calm sea"}])
+
+    assert answer.status == 202
+    assert answer.body["scenes"][1]["visual_prompt"] == "a calm sea"
+    assert answer.body["scenes"][1]["revision"] == 2
+    assert desk.run().state == "completed"
+
+
+def test_a_scene_that_has_its_clip_cannot_be_changed(desk: Desk) -> None:
+    failed(desk)
+
+    answer = act(desk, "retry", sceneBeats=[{"scene_index": 0, "visual_prompt": "other"}])
+
+    assert (answer.status, answer.body["code"]) == (422, "EDIT_INVALID")
+    assert desk.job().state == "failed"
+
+
+def test_a_retry_beyond_the_cost_limit_is_refused_until_it_is_raised(desk: Desk) -> None:
+    """Clips of 8, 8 and 6 s at $0.10 are spent; the second one again would be $3.00 in all."""
+    desk.renderer.answers[1] = [Refused("PROVIDER_ERROR", "broken", is_retryable=False), Clip("second")]
+    desk.post({"videoId": VIDEO, "options": {"maxCostUsd": 2.5}})
+    desk.run()
+
+    refused = act(desk, "retry")
+    accepted = act(desk, "retry", options={"maxCostUsd": 3.0})
+
+    assert (refused.status, refused.body["code"]) == (422, "COST_LIMIT_EXCEEDED")
+    assert (refused.body["accrued_usd"], refused.body["remaining_usd"]) == (2.2, 0.8)
+    assert accepted.status == 202
+    assert accepted.body["cost"]["limit_usd"] == 3.0
+    assert desk.run().state == "completed"
+
+
+def test_a_retry_cannot_raise_the_limit_beyond_the_deployments(desk: Desk) -> None:
+    failed(desk)
+    desk.limits = Limits(max_cost_usd=2.9)
+
+    assert act(desk, "retry", options={"maxCostUsd": 100}).body["code"] == "COST_LIMIT_EXCEEDED"
+
+
+def test_a_retry_books_again_what_it_may_still_cost(desk: Desk) -> None:
+    desk.limits = Limits(daily_usd=5, concurrent_jobs=1)
+    desk.after_work = AfterWork(rows=desk.rows, notifiers=[])
+    failed(desk)
+    assert desk.rows.usage(ADA).slots == {}
+    assert desk.rows.usage(ADA).spent_usd == pytest.approx(2.2)
+
+    act(desk, "retry")
+    booked = desk.rows.usage(ADA)
+    desk.run()
+
+    assert (len(booked.slots), booked.spent_usd) == (1, pytest.approx(3.0))
+    assert desk.rows.usage(ADA).slots == {}
+    assert desk.rows.usage(ADA).spent_usd == pytest.approx(3.0)
+
+
+def test_a_retry_within_the_users_limits_only(desk: Desk) -> None:
+    failed(desk)
+    desk.limits = Limits(daily_usd=0.5)
+
+    assert act(desk, "retry").body["code"] == "DAILY_LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize("state", ["processing", "reviewing", "completed"])
+def test_only_a_failed_job_can_be_retried(desk: Desk, state: str) -> None:
+    if state == "reviewing":
+        in_review(desk)
+    else:
+        desk.post()
+    if state == "completed":
+        desk.run()
+
+    answer = act(desk, "retry")
+
+    assert (answer.status, answer.body["code"]) == (409, "INVALID_STATE")
+    assert answer.body["current"]["phase"] == desk.job().state
+
+
+def test_a_retry_sent_twice_with_its_key_is_one_retry(desk: Desk) -> None:
+    failed(desk)
+
+    act(desk, "retry", key="click-2")
+    again = act(desk, "retry", key="click-2")
+
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (202, "true")
+    assert desk.job().retries == 1
+
+
+def test_a_retry_with_the_key_of_another_request_is_refused(desk: Desk) -> None:
+    failed(desk)
+    act(desk, "retry", key="click-2")
+
+    answer = act(desk, "retry", key="click-2", options={"maxCostUsd": 30})
+
+    assert (answer.status, answer.body["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_cancelled_job_can_be_taken_up_again(desk: Desk) -> None:
+    desk.post()
+    desk.run(turns=2)
+    desk.delete()
+
+    assert act(desk, "retry").status == 202
+    assert desk.run().state == "completed"
+
+
+# --- approve ------------------------------------------------------------------------------------------------------
+
+
+def test_an_approval_lets_the_clips_be_made(desk: Desk) -> None:
+    answer = act(in_review(desk), "approve")
+
+    assert (answer.status, answer.body["phase"]) == (202, "rendering")
+    assert desk.run().state == "completed"
+
+
+def test_an_approval_takes_edited_scenes_and_a_new_limit(desk: Desk) -> None:
+    in_review(desk)
+
+    answer = act(
+        desk,
+        "approve",
+        sceneBeats=[{"scene_index": 2, "visual_prompt": "a whale", "negative_prompt": "text"}],
+        options={"maxCostUsd": 7},
+    )
+    desk.run()
+
+    assert answer.body["scenes"][2]["visual_prompt"] == "a whale"
+    assert answer.body["cost"]["limit_usd"] == 7
+    assert any("a whale" in prompt for prompt in desk.renderer.prompts)
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [
+        [{"scene_index": 9, "visual_prompt": "x"}],
+        [{"scene_index": 0, "visual_prompt": "x"}, {"scene_index": 0, "visual_prompt": "y"}],
+    ],
+    ids=["no such scene", "twice"],
+)
+def test_an_edit_that_cannot_be_leaves_the_job_in_review(desk: Desk, edits: object) -> None:
+    answer = act(in_review(desk), "approve", sceneBeats=edits)
+
+    assert (answer.status, answer.body["code"]) == (422, "EDIT_INVALID")
+    assert desk.job().state == "reviewing"
+
+
+def test_an_approval_beyond_the_limit_is_refused_with_the_exact_price(desk: Desk) -> None:
+    in_review(desk)
+
+    answer = act(desk, "approve", options={"maxCostUsd": 2.19})
+
+    assert answer.body["code"] == "COST_LIMIT_EXCEEDED"
+    assert answer.body["remaining_usd"] == pytest.approx(2.2)
+
+
+def test_only_a_job_in_review_can_be_approved(desk: Desk) -> None:
+    desk.post()
+
+    assert act(desk, "approve").body["code"] == "INVALID_STATE"
+
+
+@pytest.mark.parametrize("action", ["retry", "approve"])
+def test_the_kill_switch_holds_for_everything_that_goes_on_to_spend(desk: Desk, action: str) -> None:
+    (failed if action == "retry" else in_review)(desk)
+    desk.limits = Limits(starts=False)
+
+    assert act(desk, action).body["code"] == "STARTS_PAUSED"
+
+
+@pytest.mark.parametrize(
+    ("action", "body", "field"),
+    [
+        ("retry", {"options": {"style": "noir"}}, "options.style"),
+        ("approve", {"force": True}, "force"),
+        ("approve", {"dryRun": True}, "dryRun"),
+        ("cancel", {"options": {"maxCostUsd": 1}}, "options.maxCostUsd"),
+        ("cancel", {"sceneBeats": [{"scene_index": 0, "visual_prompt": "x"}]}, "sceneBeats"),
+        ("start", {"sceneBeats": [{"scene_index": 0, "visual_prompt": "x"}]}, "sceneBeats"),
+    ],
+)
+def test_what_belongs_to_another_action_is_a_mistake_that_is_told(
+    desk: Desk, action: str, body: dict[str, Any], field: str
+) -> None:
+    answer = act(desk, action, **body)
+
+    assert (answer.status, answer.body["code"]) == (422, "INVALID_OPTION")
+    assert [error["field"] for error in answer.body["errors"]] == [field]
+
+
+# --- cancel -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("how", ["DELETE", "POST"])
+def test_a_cancel_ends_the_job_at_once(desk: Desk, how: str) -> None:
+    desk.post()
+
+    answer = desk.delete() if how == "DELETE" else act(desk, "cancel")
+
+    assert answer.status == 202
+    assert answer.body["ai_generation_status"] == "failed"
+    assert answer.body["error"]["code"] == "CANCELLED"
+    assert desk.job().state == "failed"
+
+
+@pytest.mark.parametrize("http_api", [False, True], ids=["REST API", "HTTP API"])
+def test_cancelling_again_changes_nothing(desk: Desk, *, http_api: bool) -> None:
+    desk.post()
+    desk.delete()
+    version = desk.job().version
+
+    answer = desk.delete(http_api=http_api)
+
+    assert answer.status == 200
+    assert desk.job().version == version
+
+
+def test_cancelling_a_finished_job_keeps_the_video(desk: Desk) -> None:
+    desk.post()
+    desk.run()
+
+    answer = desk.delete()
+
+    assert (answer.status, answer.body["phase"]) == (200, "completed")
+    assert answer.body["media"]["video_url"]
+
+
+def test_a_review_can_be_cancelled(desk: Desk) -> None:
+    assert in_review(desk).delete().status == 202
+    assert desk.renderer.bill == []
+
+
+# --- whose, and when others write too --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("action", ["start", "retry", "approve", "cancel"])
+def test_somebody_elses_job_answers_every_action_exactly_as_none(desk: Desk, action: str) -> None:
+    in_review(desk)
+    before = desk.job()
+
+    theirs = act(desk, action, user=BOB)
+    nobodys = desk.post({"videoId": "video-9", "action": action}, user=BOB)
+
+    assert theirs.status == 404
+    assert (theirs.text, theirs.headers) == (nobodys.text, nobodys.headers)
+    assert desk.job() == before
+
+
+def test_somebody_elses_job_answers_delete_exactly_as_none(desk: Desk) -> None:
+    desk.post()
+
+    theirs, nobodys = desk.delete(user=BOB), desk.delete("video-9", user=BOB)
+
+    assert theirs.status == 404
+    assert (theirs.text, theirs.headers) == (nobodys.text, nobodys.headers)
+    assert desk.job().state == "transcribing"
+
+
+@pytest.mark.parametrize("action", ["retry", "approve", "cancel"])
+def test_a_video_without_a_job_has_nothing_to_decide(desk: Desk, action: str) -> None:
+    assert act(desk, action).body["code"] == "JOB_NOT_FOUND"
+
+
+def test_a_decision_that_always_meets_another_write_gives_up(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_review(desk)
+    tries = []
+
+    def conflict(*_: object, **__: object) -> None:
+        tries.append(1)
+        raise VersionConflictError(VIDEO, expected=1, stored=2)
+
+    monkeypatch.setattr(desk.store, "signal", conflict)
+
+    answer = act(desk, "approve")
+
+    assert (answer.status, answer.body["code"]) == (503, "BUSY")
+    assert len(tries) == TRIES
+
+
+def test_a_row_that_is_deleted_meanwhile_is_no_video_any_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_review(desk)
+    original = desk.rows.deciding
+
+    def deleted(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401  as `deciding`
+        desk.store.delete(VIDEO)
+        return original(*arguments, **named)
+
+    monkeypatch.setattr(desk.rows, "deciding", deleted)
+
+    assert act(desk, "approve").body["code"] == "VIDEO_NOT_FOUND"
+    assert desk.delete().body["code"] == "JOB_NOT_FOUND"
