@@ -41,7 +41,8 @@ def test_a_completed_job_is_told_once_with_what_one_needs_to_find_it() -> None:
     (completion,) = notifier.sent
     told = completion.as_json()
     assert told["type"] == "ai_video.completed"
-    assert told["id"].startswith(f"{VIDEO}:")
+    assert completion.notice_id.startswith(f"{VIDEO}:")
+    assert told["id"] == completion.notice_id
     assert (told["videoId"], told["owner_id"], told["run_id"]) == (VIDEO, ADA, execution.run_id)
     assert told["final_video_url"] == desk.data().final_video_url
     assert told["error"] is None

@@ -54,6 +54,7 @@ KINDS: Mapping[str, Kind] = {
     "INTERNAL": Kind(500, "Something went wrong here", "contact_admin"),
     "STARTS_PAUSED": Kind(503, "Starting is switched off for now", "wait"),
     "MODEL_UNAVAILABLE": Kind(503, "The video model is not available", "contact_admin"),
+    "LIMITS_UNREADABLE": Kind(503, "Starting is switched off for now", "contact_admin"),
     "PART_UNAVAILABLE": Kind(503, "This deployment is not complete", "contact_admin"),
     "STORE_UNAVAILABLE": Kind(503, "The data cannot be reached for now", "wait"),
     "STORAGE_UNAVAILABLE": Kind(503, "The recording cannot be read for now", "wait"),
