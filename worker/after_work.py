@@ -6,7 +6,9 @@ The engine calls it at least once for every end, and again for a day while it ra
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Annotated, Literal, Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from statemachine import Execution, JsonValue
 from statemachine.errors import StoreUnavailableError
@@ -17,6 +19,35 @@ from worker.rows import Rows, UsageChange, UsageChangedError
 
 # How often a control row that others write at the same time is tried; then the engine tries later.
 RELEASE_TRIES = 5
+
+
+class CompletionError(BaseModel):
+    """Why the job failed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    code: str
+    user_action: str
+
+
+class CompletionBody(BaseModel):
+    """What is sent when a job comes to its end; `Completion.as_json` makes it.
+
+    The last four stand only with the latest end of a job: an earlier one, told late, has its status and no more.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
+
+    id: str
+    type: Literal["ai_video.completed", "ai_video.failed"]
+    occurred_at: datetime
+    video_id: Annotated[str, Field(alias="videoId")]
+    status: Literal["completed", "failed"]
+    owner_id: str
+    run_id: str | None = None
+    duration_seconds: float | None = None
+    final_video_url: Annotated[str | None, Field(description="An s3:// address.")] = None
+    error: CompletionError | None = None
 
 
 @dataclass(frozen=True, slots=True)

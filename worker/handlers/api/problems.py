@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -75,6 +76,22 @@ class FieldError(BaseModel):
     field: str
     code: str = Field(description="Stable: MISSING, UNKNOWN_FIELD, WRONG_TYPE, NOT_ALLOWED, OUT_OF_RANGE, …")
     message: str
+
+
+class ProblemBody(BaseModel):
+    """A refusal (RFC 9457).  Other members may stand beside these: `current`, `estimate`, `limit_usd` and the like."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    type: Annotated[str, Field(description="A URI that names the kind of problem.")]
+    title: str
+    status: int
+    detail: Annotated[str, Field(description="What is wrong this time, for a person.")]
+    code: Annotated[str, Field(description="Stable; switch on it.", examples=["JOB_IN_PROGRESS"])]
+    user_action: Annotated[str, Field(description="A code of what the person may do.", examples=["raise_limit"])]
+    errors: tuple[FieldError, ...] = ()
+    retry_after_seconds: int | None = None
+    support_id: str | None = None
 
 
 class ProblemError(Exception):
