@@ -99,9 +99,11 @@ contracts: $(SET_UP) ## Check who may import whom
 e2e: $(SET_UP) $(MINISTACK) ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
 	$(PY) -m pytest tests/e2e -p no:randomly
 
+# One of each part.
 .PHONY: e2e-smoke
-e2e-smoke: demo ## Run the main job and probe the video that it made
+e2e-smoke: demo $(MINISTACK) ## A smoke of each part of e2e, and of the main job
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
+	KILLS=1 $(PY) -m pytest tests/e2e -p no:randomly -k 'drawn_again or the_function_invokes_itself'
 
 .PHONY: package
 package: $(SET_UP) ## Build the Lambda archives into build/package (PACKAGE_FLAGS='--architecture arm64 --python 3.13')
