@@ -9,16 +9,16 @@ from datetime import timedelta
 
 from worker.models import VideoModel
 
-# Looks begin when about a sixth of the clips are finished; nothing is lost by not seeing those at once.
-FIRST_LOOK = 0.5  # of the median
+# Looks begin when a third of the clips are finished; nothing is lost by not seeing those at once.
+FIRST_LOOK = 0.7  # of the median
 
 # No closer than this: the sweep wakes rows by the second.
-FINEST_LOOK = 0.08  # of the median
+FINEST_LOOK = 0.05  # of the median
 
 # The time to the next look, as a share of the clip's age: for the last one, and how fast it grows with the others.
-SHARE_ALONE = 0.05
-SHARE_FOR_EACH_OTHER = 0.03
-SHARE_AT_MOST = 0.30
+SHARE_ALONE = 0.03
+SHARE_FOR_EACH_OTHER = 0.05
+SHARE_AT_MOST = 0.35
 
 LONGEST_LOOK = timedelta(seconds=60)
 

@@ -102,7 +102,8 @@ class Round:
         others = sum(task.clip_key is None and task.status != "failed" for task in self.tasks.values()) - 1
         wait = cadence.next_look(
             now - attempt.intended_at,
-            others=max(0, others),
+            # A renderer that is sure of itself works on this machine, and looks cost nothing there.
+            others=max(0, others) if renderer.watch_for else 0,
             first=renderer.first_poll_after,
             finest=renderer.poll_every,
         )
