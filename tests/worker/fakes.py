@@ -157,6 +157,7 @@ class FakeRenderer:
     seeds: list[int] = field(default_factory=list)
     poll_error: Exception | None = None
     can_find: bool = True
+    find_error: Exception | None = None
     forgotten: int = 0  # so many polls find the operation unknown, and nothing lies under the prefix meanwhile
     polled: list[str] = field(default_factory=list)
     _operations: dict[str, tuple[int, int]] = field(default_factory=dict)  # operation → scene, ordinal within scene
@@ -199,6 +200,8 @@ class FakeRenderer:
         return scripted[ordinal] if ordinal < len(scripted) else Clip(operation)
 
     def find(self, request: ClipRequest) -> str | Clip | None:
+        if self.find_error is not None:
+            raise self.find_error
         if not self.can_find:
             raise PermanentError("AMBIGUOUS", "there is nowhere to look")
         operation = self._by_intent.get(request.intent_id)

@@ -2,7 +2,9 @@
 
 from datetime import timedelta
 
-from statemachine import Advance, Fail, Wait
+import pytest
+
+from statemachine import Advance, Fail, PermanentError, Wait
 from tests.worker.fakes import FakeRenderer, planned_job_data
 from tests.worker.steps.render_bench import Bench
 from worker.edits import retry_patch
@@ -77,6 +79,25 @@ def test_where_nothing_can_be_found_a_forgotten_operation_fails_the_scene() -> N
     assert isinstance(outcome, Fail)
     assert outcome.failure.code == "AMBIGUOUS"
     assert len(bench.renderer.polled) == LOST_LOOKS
+
+
+@pytest.mark.parametrize("forgotten", [0, 1000], ids=["answer_lost", "operation_forgotten"])
+def test_credentials_that_are_refused_while_looking_end_no_attempt(forgotten: int) -> None:
+    """Whoever could not look knows nothing about the clip: ended, it would be ordered again by a person's retry."""
+    refused = PermanentError("PROVIDER_UNAUTHORIZED", "the key was taken back", user_action="contact_admin")
+    at_submit: dict[int, Exception] = {} if forgotten else {1: LOST_ANSWER}
+    bench = Bench(FakeRenderer(at_submit=at_submit, forgotten=forgotten), planned_job_data(scenes=1))
+    bench.step()
+    bench.renderer.find_error = refused
+
+    with pytest.raises(PermanentError):
+        bench.step()
+    bench.renderer.find_error = None
+    bench.renderer.forgotten = 0
+    outcome = bench.run()
+
+    assert outcome == Advance("rendered")
+    assert bench.scenes_billed == [0]
 
 
 def test_a_clip_is_not_looked_at_before_it_is_worth_while() -> None:

@@ -10,11 +10,12 @@ from statemachine import Path as DataPath
 from worker.job import ClipAttempt, relative_key, scene_key, thumbnail_of
 from worker.keys import content_key
 from worker.ports import Clip, OperationLost, Refused
-from worker.steps.render.parts import FETCH_TIME, FORMATS, LOST_LOOKS, THUMBNAIL_WIDTH, TOGETHER
+from worker.steps.render.parts import FETCH_TIME, FORMATS, LOST_LOOKS, SUBMIT_TIME, THUMBNAIL_WIDTH, TOGETHER
 from worker.steps.render.refusals import end_attempt, has_refused_words, note_failed_look, soften_refused_order
 from worker.steps.render.round import Round, attempt_path, task_path
 
 OPERATION_LOST = "OPERATION_LOST"
+AMBIGUOUS = "AMBIGUOUS"  # what `find` raises where there is nowhere to look
 
 Answer = Clip | Refused | OperationLost | TransientError | None
 
@@ -67,16 +68,22 @@ def _follow(now: Round, index: int, key: str, attempt: ClipAttempt, answer: Answ
     if isinstance(answer, OperationLost):
         _look_for(now, index, key, attempt)
         return
+    match answer:
+        case None:
+            _forget_failed_looks(now, index)
+            now.look_again(index, key)
+        case Clip():
+            # Not forgotten here: a clip that is there and cannot be fetched is a failed look, however often it is seen.
+            _bring_home(now, index, key, answer)
+        case Refused():
+            _forget_failed_looks(now, index)
+            end_attempt(now, index, key, answer)
+
+
+def _forget_failed_looks(now: Round, index: int) -> None:
     if now.tasks[index].poll_errors:
         now.turn.checkpoint({(*task_path(index), "poll_errors"): 0, (*task_path(index), "error_code"): None})
         now.set_task(index, poll_errors=0, error_code=None)
-    match answer:
-        case None:
-            now.look_again(index, key)
-        case Clip():
-            _bring_home(now, index, key, answer)
-        case Refused():
-            end_attempt(now, index, key, answer)
 
 
 def _look_for(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
@@ -84,11 +91,13 @@ def _look_for(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
     task = now.tasks[index]
     looks = task.poll_errors + 1 if task.error_code == OPERATION_LOST else 1
     try:
-        found = now.ports.renderer.find(now.request(index, attempt))
+        found = now.ports.renderer.find(now.whereabouts(index, attempt))
     except TransientError as error:
         note_failed_look(now, index, error)
         return
     except PermanentError as error:
+        if error.code != AMBIGUOUS:
+            raise  # it could not look, which says nothing about the clip; the attempt stays open
         found, never = None, error
         if looks >= LOST_LOOKS:
             end_attempt(now, index, key, Refused(never.code, never.message, is_retryable=False), outcome="lost")
@@ -115,13 +124,18 @@ def _reconcile(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
     renderer, turn = now.ports.renderer, now.turn
     path = attempt_path(index, key)
     try:
-        found = renderer.find(now.request(index, attempt))
+        found = renderer.find(now.whereabouts(index, attempt))
     except TransientError as error:
         note_failed_look(now, index, error)
         return
     except PermanentError as error:
+        if turn.now < attempt.watch_from + SUBMIT_TIME:
+            # Whoever wrote the intent may still be at it, and will say what became of it.
+            now.waiting_for = now.waiting_for or "lost_answer"
+            now.look_again(index, key)
+            return
         # There is nowhere to look.  Only a person may decide to order, and perhaps pay, once more.
-        end_attempt(now, index, key, Refused(error.code, error.message, is_retryable=False), outcome="lost")
+        end_attempt(now, index, key, Refused(error.code, error.message, is_retryable=False), outcome="ambiguous")
         return
     if isinstance(found, Clip):
         _bring_home(now, index, key, found)
@@ -139,7 +153,7 @@ def _reconcile(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
         now.look_again(index, key)
     else:
         lost = Refused("PROVIDER_ERROR", "nobody knows whether this clip was ordered", is_retryable=True)
-        end_attempt(now, index, key, lost, outcome="lost")
+        end_attempt(now, index, key, lost, outcome="ambiguous")
 
 
 def _bring_home(now: Round, index: int, key: str, clip: Clip) -> None:

@@ -5,11 +5,12 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import accumulate
 
 from statemachine import NOT_ACCEPTED, JsonValue, Path, TransientError
 from statemachine.execution import to_ms
 from worker.job import ClipAttempt, SceneBeat, committed_usd
-from worker.ports import AmbiguousSubmissionError, Granted, NotAcceptedError
+from worker.ports import AmbiguousSubmissionError, ClipRequest, Granted, NotAcceptedError
 from worker.steps.render.parts import QUOTA_PAUSE, SUBMIT_GROUP, SUBMIT_TIME, UNREACHABLE_PAUSE
 from worker.steps.render.refusals import (
     CONTENT_FILTERED,
@@ -30,17 +31,20 @@ class Intent:
     index: int
     key: str
     attempt: ClipAttempt
+    request: ClipRequest
 
 
 def order_missing(now: Round) -> None:
     """Order what is missing, group after group, until the vendor, the quota, the money or the time is at its end."""
     while not now.out_of_time:
-        group = _next_group(now)
-        if not group or not now.has_time_for(SUBMIT_TIME) or not _is_affordable(now, group):
+        group = _affordable(now, _next_group(now))
+        if not group or not now.has_time_for(SUBMIT_TIME):
             return
         granted = _granted(now, len(group))
         if granted.retry_after:
             _wait_for_quota(now, granted.retry_after)
+        if not now.has_time_for(SUBMIT_TIME):
+            return  # taking tokens took long; they are free again after a minute
         _order(now, group[: granted.count])
         if granted.count < len(group):
             return
@@ -120,7 +124,8 @@ def _intent(now: Round, beat: SceneBeat) -> Intent:
         intended_at=now.turn.now,
         watch_from=now.turn.deadline,
     )
-    return Intent(beat.scene_index, f"{ordinal:03d}", attempt)
+    # The whole request, before the intent is written: what cannot be read now must not leave an intent behind.
+    return Intent(beat.scene_index, f"{ordinal:03d}", attempt, now.request(beat.scene_index, attempt))
 
 
 def _submit(now: Round, intent: Intent, stop: threading.Event) -> str | NotAcceptedError | None:
@@ -131,7 +136,7 @@ def _submit(now: Round, intent: Intent, stop: threading.Event) -> str | NotAccep
         result = NotAcceptedError("PROVIDER_UNAVAILABLE", "not sent: the turn is over", is_retryable=True)
     else:
         try:
-            result = now.ports.renderer.submit(now.request(intent.index, intent.attempt))
+            result = now.ports.renderer.submit(intent.request)
         except NotAcceptedError as error:
             result = error
         except AmbiguousSubmissionError as error:
@@ -186,24 +191,23 @@ def _pause(now: Round, intent: Intent, refused: NotAcceptedError) -> None:
         now.waiting_for = "quota"
 
 
-def _is_affordable(now: Round, group: Sequence[SceneBeat]) -> bool:
-    """Whether the group keeps the cost limit, with everything ever submitted counted at full price."""
+def _affordable(now: Round, group: list[SceneBeat]) -> list[SceneBeat]:
+    """As much of the group as keeps the cost limit, with everything ever submitted counted at full price."""
     limit, model = now.job.options.max_cost_usd, now.ports.renderer.model
     if limit is None:
-        return True
+        return group
     committed = committed_usd(now.tasks.values())
-    price = sum(model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in group)
-    if committed + price <= limit + 1e-9:
-        return True
-    for beat in group:
+    prices = [model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in group]
+    kept = [beat for beat, sum_ in zip(group, accumulate(prices), strict=True) if committed + sum_ <= limit + 1e-9]
+    for beat in [] if kept else group:
         # Not stored: a retry with a higher limit simply goes on.
         now.set_task(
             beat.scene_index,
             status="failed",
             error_code="COST_LIMIT_REACHED",
-            error_message=f"${committed:.2f} are spent, ${price:.2f} more would pass the limit of ${limit:.2f}",
+            error_message=f"${committed:.2f} are spent, ${prices[0]:.2f} more would pass the limit of ${limit:.2f}",
         )
-    return False
+    return kept
 
 
 def _seed(run_id: str) -> int:

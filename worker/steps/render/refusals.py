@@ -5,6 +5,7 @@ seed, and the last of the scene's submissions is of softened words; where the ve
 (`Refused.is_retryable`), the words are softened at once.  What is refused then is for a person to rewrite.
 """
 
+import logging
 from datetime import timedelta
 
 from statemachine import NOT_ACCEPTED, JsonValue, Path, PermanentError, TransientError
@@ -13,6 +14,8 @@ from worker.job import SceneTask
 from worker.ports import Refused
 from worker.steps.render.parts import POLL_ERRORS_LIMIT, SOFTEN_TIME
 from worker.steps.render.round import Round, attempt_path, beat_path, task_path
+
+log = logging.getLogger(__name__)
 
 CONTENT_FILTERED = "CONTENT_FILTERED"
 
@@ -121,7 +124,8 @@ def _softened(now: Round, index: int, category: str | None) -> str | None:
     except TransientError as error:
         note_failed_look(now, index, error)
         return None
-    except PermanentError:
+    except PermanentError as error:
+        log.warning("scene %d cannot be softened, so a person is asked: %s", index, error)
         return ""
     return "" if softened == now.prompt(index) else softened
 

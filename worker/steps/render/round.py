@@ -1,12 +1,13 @@
 """One turn's view of the job: what the record says, and what this turn has learnt since."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from statemachine import NOT_ACCEPTED, JsonValue, Path, Turn
+from statemachine import NOT_ACCEPTED, JsonValue, Path, PermanentError, Turn
 from statemachine.execution import to_ms
 from worker import cadence
 from worker.job import (
@@ -22,6 +23,8 @@ from worker.job import (
 )
 from worker.ports import ClipRequest
 from worker.steps.render.parts import RenderPorts
+
+log = logging.getLogger(__name__)
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -115,26 +118,39 @@ class Round:
     def prompt(self, index: int) -> str:
         """What is to be seen in a scene, whole: the record may hold only its beginning.
 
+        Its beginning must do where the plan is gone: it says what the scene is about.
+
         Raises:
-            PermanentError: the plan is gone.
+            TransientError: the plan cannot be read for now.
         """
         beat, job = self.beats[index], self.job
         if not beat.is_cut or job.plan_key is None:
             return beat.visual_prompt
         if self._plan is None:
-            with self.ports.media.open(job.plan_key) as stream:
-                self._plan = WholePrompts.model_validate_json(stream.read())
-        return self._plan.prompts[scene_key(index)]
+            try:
+                with self.ports.media.open(job.plan_key) as stream:
+                    self._plan = WholePrompts.model_validate_json(stream.read())
+            except PermanentError as error:
+                log.warning("the plan of %s is gone, prompts are used as the record has them: %s", job.video_id, error)
+                self._plan = WholePrompts(prompts={})
+        return self._plan.prompts.get(scene_key(index), beat.visual_prompt)
+
+    def whereabouts(self, index: int, attempt: ClipAttempt) -> ClipRequest:
+        """What finding an attempt's clip needs: its name and place, and no prompt, which may be out of reach."""
+        return self._request(index, attempt, prompt="")
 
     def request(self, index: int, attempt: ClipAttempt) -> ClipRequest:
         """What is ordered by an attempt."""
+        return self._request(index, attempt, prompt=f"{self.prompt(index)} {self.job.style_bible}".strip())
+
+    def _request(self, index: int, attempt: ClipAttempt, *, prompt: str) -> ClipRequest:
         beat, job = self.beats[index], self.job
         return ClipRequest(
             intent_id=attempt.intent_id,
             prefix=render_prefix(job.prefix, index, attempt.intent_id),
             scene_index=index,
             scene_count=len(self.beats),
-            prompt=f"{self.prompt(index)} {job.style_bible}".strip(),
+            prompt=prompt,
             negative_prompt=beat.negative_prompt,
             narration=beat.narration,
             seconds=attempt.seconds,
