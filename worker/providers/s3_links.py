@@ -47,6 +47,7 @@ class S3Links:
         self._endpoint = endpoint.rstrip("/")
         self._region = region
         self._key = key
+        self._known: tuple[SigningWindow, _Form] | None = None
 
     def window(self, now: datetime) -> SigningWindow:
         """See `LinkSigner`."""
@@ -54,28 +55,66 @@ class S3Links:
 
     def link(self, key: str, window: SigningWindow, *, download_as: str | None = None) -> str:
         """See `LinkSigner`."""
-        credentials = self._key()
-        moment = window.signed_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-        scope = f"{moment[:8]}/{self._region}/s3/aws4_request"
-        query = {
-            "X-Amz-Algorithm": _ALGORITHM,
-            "X-Amz-Credential": f"{credentials.access_key}/{scope}",
-            "X-Amz-Date": moment,
-            "X-Amz-Expires": str(int((window.expires_at - window.signed_at).total_seconds())),
-            "X-Amz-SignedHeaders": "host",
-        }
-        if credentials.token:
-            query["X-Amz-Security-Token"] = credentials.token
-        if download_as is not None:
-            query["response-content-disposition"] = f"attachment; filename*=UTF-8''{quote(download_as, safe='')}"
-        canonical_query = "&".join(f"{_quoted(name)}={_quoted(query[name])}" for name in sorted(query))
-        place = urlsplit(self._endpoint)
-        path = f"{place.path}/{quote(key, safe='/~')}"
-        request = f"GET\n{path}\n{canonical_query}\nhost:{place.netloc}\n\nhost\nUNSIGNED-PAYLOAD"
-        to_sign = f"{_ALGORITHM}\n{moment}\n{scope}\n{hashlib.sha256(request.encode()).hexdigest()}"
-        signing_key = _signing_key(credentials.secret_key, moment[:8], self._region)
-        signature = hmac.new(signing_key, to_sign.encode(), hashlib.sha256).hexdigest()
-        return f"{place.scheme}://{place.netloc}{path}?{canonical_query}&X-Amz-Signature={signature}"
+        form = self._form(window, download_as)
+        path = f"{form.folder}/{quote(key, safe='/~')}"
+        request = f"GET\n{path}{form.request_end}"
+        to_sign = form.to_sign + hashlib.sha256(request.encode()).hexdigest()
+        signature = hmac.digest(form.signing_key, to_sign.encode(), "sha256").hex()
+        return f"{form.site}{path}?{form.query}&X-Amz-Signature={signature}"
+
+    def _form(self, window: SigningWindow, download_as: str | None) -> "_Form":
+        """What all addresses of one window have in common, made once."""
+        known = self._known
+        if known is not None and known[0] is window and download_as is None:
+            return known[1]
+        form = _form(self._endpoint, self._region, self._key(), window, download_as)
+        if download_as is None:
+            self._known = (window, form)
+        return form
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A signed address without what its key decides.
+
+    Attributes:
+        site, folder: of the address, before the key.
+        request_end: of the canonical request, after the path.
+        to_sign: before the digest of the request.
+    """
+
+    site: str
+    folder: str
+    query: str
+    request_end: str
+    to_sign: str
+    signing_key: bytes
+
+
+def _form(endpoint: str, region: str, credentials: SigningKey, window: SigningWindow, download_as: str | None) -> _Form:
+    moment = window.signed_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+    scope = f"{moment[:8]}/{region}/s3/aws4_request"
+    named = {
+        "X-Amz-Algorithm": _ALGORITHM,
+        "X-Amz-Credential": f"{credentials.access_key}/{scope}",
+        "X-Amz-Date": moment,
+        "X-Amz-Expires": str(int((window.expires_at - window.signed_at).total_seconds())),
+        "X-Amz-SignedHeaders": "host",
+    }
+    if credentials.token:
+        named["X-Amz-Security-Token"] = credentials.token
+    if download_as is not None:
+        named["response-content-disposition"] = f"attachment; filename*=UTF-8''{quote(download_as, safe='')}"
+    query = "&".join(f"{_quoted(name)}={_quoted(named[name])}" for name in sorted(named))
+    place = urlsplit(endpoint)
+    return _Form(
+        site=f"{place.scheme}://{place.netloc}",
+        folder=place.path,
+        query=query,
+        request_end=f"\n{query}\nhost:{place.netloc}\n\nhost\nUNSIGNED-PAYLOAD",
+        to_sign=f"{_ALGORITHM}\n{moment}\n{scope}\n",
+        signing_key=_signing_key(credentials.secret_key, moment[:8], region),
+    )
 
 
 def s3_links(bucket: str, *, endpoint_url: str | None = None) -> S3Links:

@@ -131,7 +131,7 @@ def document(*, path: str = "/ai-video", examples: Mapping[str, Any] | None = No
                     },
                     "responses": {
                         "200": {
-                            "description": "The estimate of a dry run; or a job that had ended before it was cancelled.",
+                            "description": "The estimate of a dry run; or a job that had ended before.",
                             "content": {
                                 "application/json": {
                                     "schema": {"oneOf": [_ref("DryRunView"), _ref("JobView")]},
@@ -172,8 +172,8 @@ def document(*, path: str = "/ai-video", examples: Mapping[str, Any] | None = No
                 "post": {
                     "operationId": "jobEnded",
                     "summary": "A job came to its end",
-                    "description": "Detail of an EventBridge event (source `ai-video`, detail type = `type`), or message "
-                    "of an SNS topic.  Sent at least once for each end; `id` is the same every time.",
+                    "description": "Detail of an EventBridge event (source `ai-video`, detail type = `type`), or "
+                    "message of an SNS topic.  Sent at least once for each end; `id` is the same every time.",
                     "requestBody": {
                         "content": {
                             "application/json": _body(

@@ -67,10 +67,14 @@ class Look:
     for_operator: bool = False
     may_act: bool = True
     job: Job = field(init=False)
+    beats: tuple[SceneBeat, ...] = field(init=False)
+    tasks: tuple[SceneTask, ...] = field(init=False)
     progress: Progress = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "job", Job.model_validate(self.execution.data))
+        object.__setattr__(self, "beats", self.job.beats)
+        object.__setattr__(self, "tasks", self.job.tasks)
         object.__setattr__(self, "progress", progress(self.execution, self.job, self.now, self.profile))
 
     @property
@@ -125,7 +129,7 @@ class Look:
             progress=_progress_view(self.progress),
             steps=tuple(_step_view(step) for step in self.progress.steps),
             scenes=self._scenes(link),
-            ai_generation_data=_generation_data(execution, job, video_url),
+            ai_generation_data=self._generation_data(video_url),
             media=responses.MediaView(
                 video_url=video_url,
                 download_url=None if video_key is None else signer.link(video_key, window, download_as=_filename(job)),
@@ -169,7 +173,7 @@ class Look:
                 preview_url=link(task.clip_key),
                 error=None if task.error_code is None else _short_error(task.error_code),
             )
-            for beat, task in zip(self.job.beats, self.job.tasks, strict=True)
+            for beat, task in zip(self.beats, self.tasks, strict=True)
         )
 
     def _cost(self) -> responses.CostView:
@@ -190,6 +194,44 @@ class Look:
             accrued_usd=round(accrued, 4),
             limit_usd=job.options.max_cost_usd,
             as_of=model.read_on.isoformat(),
+        )
+
+    def _generation_data(self, video_url: str | None) -> responses.GenerationData:
+        job, found = self.job, self.job.audio_transcription
+        history = self.execution.data.get(PROCESSING_STEPS[0])
+        return responses.GenerationData(
+            audio_transcription=responses.TranscriptionData(
+                language=found.language,
+                duration_seconds=found.duration_seconds,
+                mode=found.mode,
+                source=found.source,
+                text=found.text,
+                is_truncated=found.is_truncated,
+                word_count=found.word_count,
+                full_json_s3_key=found.full_json_s3_key,
+            ),
+            scene_beats={
+                scene_key(beat.scene_index): responses.BeatData(
+                    scene_index=beat.scene_index,
+                    start_seconds=beat.start_seconds,
+                    end_seconds=beat.end_seconds,
+                    narration=beat.narration,
+                    visual_prompt=beat.visual_prompt,
+                    is_cut=beat.is_cut,
+                    negative_prompt=beat.negative_prompt,
+                    revision=beat.revision,
+                )
+                for beat in self.beats
+            },
+            vertex_ai_tasks={scene_key(task.scene_index): _task_data(task) for task in self.tasks},
+            processing_steps={
+                name: _step_data(entry)
+                for name, entry in (history.items() if isinstance(history, Mapping) else ())
+                if isinstance(entry, Mapping)
+            },
+            final_video_url=video_url,
+            title=job.title,
+            options=job.options.model_dump(mode="json"),
         )
 
 
@@ -262,45 +304,6 @@ def _error_view(execution: Execution) -> responses.ErrorView | None:
         category=category if isinstance(category, str) else None,
         support_id=f"{execution.run_id[:12]}-{execution.version}",
         occurred_at=failure.occurred_at,
-    )
-
-
-def _generation_data(execution: Execution, job: Job, video_url: str | None) -> responses.GenerationData:
-    found = job.audio_transcription
-    history = execution.data.get(PROCESSING_STEPS[0])
-    return responses.GenerationData(
-        audio_transcription=responses.TranscriptionData(
-            language=found.language,
-            duration_seconds=found.duration_seconds,
-            mode=found.mode,
-            source=found.source,
-            text=found.text,
-            is_truncated=found.is_truncated,
-            word_count=found.word_count,
-            full_json_s3_key=found.full_json_s3_key,
-        ),
-        scene_beats={
-            scene_key(beat.scene_index): responses.BeatData(
-                scene_index=beat.scene_index,
-                start_seconds=beat.start_seconds,
-                end_seconds=beat.end_seconds,
-                narration=beat.narration,
-                visual_prompt=beat.visual_prompt,
-                is_cut=beat.is_cut,
-                negative_prompt=beat.negative_prompt,
-                revision=beat.revision,
-            )
-            for beat in job.beats
-        },
-        vertex_ai_tasks={scene_key(task.scene_index): _task_data(task) for task in job.tasks},
-        processing_steps={
-            name: _step_data(entry)
-            for name, entry in (history.items() if isinstance(history, Mapping) else ())
-            if isinstance(entry, Mapping)
-        },
-        final_video_url=video_url,
-        title=job.title,
-        options=job.options.model_dump(mode="json"),
     )
 
 
