@@ -69,7 +69,7 @@ def test_an_order_that_never_arrived_is_watched_for_before_it_is_repeated() -> N
     assert outcome == Advance("rendered")
     assert bench.scenes_billed == [0]
     assert bench.turn.now - began >= renderer.watch_for
-    assert [a.outcome for a in bench.turn.job.tasks[0].attempts.values()] == ["lost", "clip"]
+    assert [a.outcome for a in bench.turn.job.tasks[0].attempts.values()] == ["ambiguous", "clip"]
 
 
 def test_a_renderer_that_is_sure_needs_no_watch_and_no_attempt_for_an_order_never_sent() -> None:

@@ -129,6 +129,8 @@ def _reconcile(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
         note_failed_look(now, index, error)
         return
     except PermanentError as error:
+        if error.code != AMBIGUOUS:
+            raise  # as in _look_for: ended, it might be ordered and paid a second time
         if turn.now < attempt.watch_from + SUBMIT_TIME:
             # Whoever wrote the intent may still be at it, and will say what became of it.
             now.waiting_for = now.waiting_for or "lost_answer"
