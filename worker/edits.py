@@ -53,10 +53,10 @@ def retry_patch(job: Job, edits: Sequence[BeatEdit], *, max_cost_usd: float | No
                     user_action="edit_scene",
                     details={"scene_index": task.scene_index},
                 )
-            patch[*path, "allowance"] = max(task.allowance, task.spent_attempts(beat.revision) + 1)
+            if task.open_attempt is None:
+                patch[*path, "allowance"] = max(task.allowance, task.spent_attempts(beat.revision) + 1)
+        # As few paths as can be: one write takes some two hundred, and after an outage all 75 scenes may have failed.
         patch[*path, "status"] = "waiting" if task.open_attempt is None else "submitted"
-        patch[*path, "error_code"] = None
-        patch[*path, "error_message"] = None
     if max_cost_usd is not None:
         patch["options", "max_cost_usd"] = max_cost_usd
     return patch
@@ -72,6 +72,7 @@ def _edited(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:
         path = (*SCENE_BEATS, scene_key(edit.scene_index))
         patch[*path, "visual_prompt"] = edit.visual_prompt
         patch[*path, "is_cut"] = False
+        patch[*TASKS, scene_key(edit.scene_index), "error_code"] = None
         if edit.negative_prompt is not None:
             patch[*path, "negative_prompt"] = edit.negative_prompt
         patch[*path, "revision"] = beat.revision + 1

@@ -178,7 +178,8 @@ class ClipAttempt(StoredModel):
     not_before: datetime | None = None  # the vendor, having refused, wants no order earlier
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
-    outcome: Literal["clip", "filtered", "failed", "lost"] | None = None
+    # 'lost': the vendor forgot it.  'ambiguous': nobody ever knew whether it was accepted.
+    outcome: Literal["clip", "filtered", "failed", "lost", "ambiguous"] | None = None
     error_code: str | None = None
     error_message: str | None = None
 
@@ -211,10 +212,14 @@ class SceneTask(StoredModel):
 
     @property
     def open_attempt(self) -> tuple[str, ClipAttempt] | None:
-        """The attempt that was intended and has not ended, with its key; at most one stands at a time."""
+        """The attempt that was intended and has not ended, with its key; the latest, where several stand.
+
+        One that was given up as ambiguous is open again when its operation was recorded after all: it was paid for.
+        """
         for key in sorted(self.attempts, reverse=True):
             attempt = self.attempts[key]
-            if attempt.outcome is None and attempt.operation != NOT_ACCEPTED:
+            was_found_out = attempt.outcome == "ambiguous" and attempt.operation is not None
+            if (attempt.outcome is None or was_found_out) and attempt.operation != NOT_ACCEPTED:
                 return key, attempt
         return None
 

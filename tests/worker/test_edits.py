@@ -36,6 +36,7 @@ def test_an_edit_is_a_new_revision_with_a_full_allowance() -> None:
         ("scene_beats", "001", "visual_prompt"): "a calm harbour at dawn",
         ("scene_beats", "001", "is_cut"): False,
         ("scene_beats", "001", "revision"): 2,
+        ("vertex_ai_tasks", "001", "error_code"): None,
         ("vertex_ai_tasks", "001", "allowance"): 3,
     }
 
@@ -79,8 +80,6 @@ def test_a_retry_lets_a_failed_scene_wait_again_and_buys_one_more_order() -> Non
     assert patch == {
         (*path, "allowance"): 4,
         (*path, "status"): "waiting",
-        (*path, "error_code"): None,
-        (*path, "error_message"): None,
     }
 
 

@@ -32,6 +32,10 @@ _BAD_REQUEST = 400
 _FORBIDDEN, _NOT_FOUND = 403, 404
 _TOO_MANY = 429
 
+# Time-out, conflict, and the client's own hanging up: said by whoever stands before the service, which may have taken
+# the order.  (google-genai 2.34 retries 408 as it does a 5xx; _api_client.py, read 2026-11-22)
+_UNDECIDED = (408, 409, 499)
+
 # A label's value.  (Vertex AI REST reference, PredictLongRunningRequest.labels, read 2026-11-22)
 _NOT_IN_A_LABEL = re.compile(r"[^a-z0-9_-]+")
 _LABEL_LENGTH = 63
@@ -296,7 +300,7 @@ class VeoRenderer:
         if error.status == _BAD_REQUEST and answers.support_codes(error.message):
             refused = answers.filtered(error.message, is_prompt=True)
             return NotAcceptedError(refused.code, refused.message, is_retryable=False, category=refused.category)
-        if _BAD_REQUEST <= error.status < 500:  # noqa: PLR2004  the border of HTTP's client errors
+        if error.status not in _UNDECIDED and _BAD_REQUEST <= error.status < 500:  # noqa: PLR2004  the border of HTTP's client errors
             return NotAcceptedError("PROVIDER_ERROR", f"Vertex AI refused the order: {error}", is_retryable=False)
         # An answer from a gateway: what stands behind it may have taken the order.
         return AmbiguousSubmissionError(f"Vertex AI answered {error}")
