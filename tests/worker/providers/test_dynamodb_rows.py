@@ -16,6 +16,7 @@ from statemachine.aws.table_layout import TableLayout
 from statemachine.errors import (
     BesideRefusedError,
     ExecutionExistsError,
+    PatchError,
     StoreCorruptError,
     StoreError,
     StoreUnavailableError,
@@ -306,6 +307,32 @@ def test_a_transaction_that_meets_another_one_may_be_tried_again(table: Table, w
 
     with pytest.raises(StoreUnavailableError):
         table.rows.deciding(row, change=a_change(ADA, Usage())).start(an_execution(execution_id), replace=False)
+
+
+def test_a_patch_that_a_transaction_cannot_keep_is_the_patchs_fault(table: Table, wire: Wire) -> None:
+    execution_id = table.put()
+    row = table.found()
+    body = (
+        b'{"__type":"TransactionCanceledException","Message":"canceled","CancellationReasons":['
+        b'{"Code":"ValidationError","Message":"Item size to update has exceeded the maximum allowed size"},'
+        b'{"Code":"None"}]}'
+    )
+    wire.troubles.append(Answer(400, body=body))
+
+    with pytest.raises(PatchError, match="media store"):
+        table.rows.deciding(row, change=a_change(ADA, Usage())).start(an_execution(execution_id), replace=False)
+
+
+def test_a_start_whose_answer_was_lost_is_known_when_it_is_sent_again(table: Table) -> None:
+    """Its own run stands on the row: that it was refused says that it was done."""
+    execution_id = table.put()
+    row = table.found()
+    change = a_change(ADA, Usage())
+    table.rows.deciding(row, change=change).start(an_execution(execution_id), replace=False)
+
+    table.rows.deciding(row, change=change).start(an_execution(execution_id), replace=False)
+
+    assert table.rows.usage(ADA) == change.after
 
 
 def test_what_a_role_may_not_do_is_told_as_such(table: Table, wire: Wire) -> None:

@@ -174,7 +174,7 @@ class AttemptData(ResponseModel):
     intended_at: datetime
     submitted_at: datetime | None
     ended_at: datetime | None
-    outcome: Literal["clip", "filtered", "failed", "lost"] | None
+    outcome: Literal["clip", "filtered", "failed", "lost", "ambiguous"] | None
     error_code: str | None
 
 

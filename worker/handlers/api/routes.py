@@ -245,6 +245,9 @@ def _problem_of(error: Exception) -> ProblemError:
         case PermanentError() | TransientError() if error.code in KINDS and KINDS[error.code].status >= SERVER_ERROR:
             telemetry.logger().error("part unavailable", extra={"error": str(error)})
             return ProblemError(error.code, "this deployment cannot do it as it is; its operator knows more")
+        case PermanentError() if error.user_action == "contact_admin":
+            telemetry.logger().error("part unavailable", extra={"error": str(error)})
+            return ProblemError("PART_UNAVAILABLE", "this deployment is not complete; its operator knows more")
         case StateMachineError() if not isinstance(error, StoreError | PermanentError | TransientError):
             # Another write came between, more often than we look again.
             telemetry.logger().warning("overtaken", extra={"error": str(error)})

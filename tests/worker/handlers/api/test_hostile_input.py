@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from statemachine import PermanentError
 from tests.worker.handlers.api.desk import ADA, BOB, KEY, VIDEO, Desk, http_event, rest_event
 
 BEARER = "Bearer eyJhbGciOi.secret.token"
@@ -261,3 +262,18 @@ def test_nothing_of_what_people_write_or_sign_in_with_is_logged(desk: Desk, capl
     assert '"request"' in json.dumps([record.getMessage() for record in caplog.records])
     for secret in (SECRET_PROMPT, BEARER, "my-secret-key", KEY, ADA):
         assert secret not in logged, secret
+
+
+def test_a_setting_that_is_missing_is_told_to_operators_and_not_to_people(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def missing(*_: object, **__: object) -> None:
+        raise PermanentError("SETTING_MISSING", "GOOGLE_CLOUD_PROJECT is not set", user_action="contact_admin")
+
+    monkeypatch.setattr(desk.rows, "deciding", missing)
+
+    answer = desk.post()
+
+    assert (answer.status, answer.body["code"]) == (503, "PART_UNAVAILABLE")
+    assert "GOOGLE" not in answer.text
+    assert any("GOOGLE_CLOUD_PROJECT" in record.__dict__.get("error", "") for record in caplog.records)
