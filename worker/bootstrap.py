@@ -4,6 +4,7 @@ Everything is built at its first use, and imported there: an API call on a cold 
 media library, nor one machine for boto3.
 """
 
+import logging
 import os
 import uuid
 from collections.abc import Callable
@@ -37,6 +38,8 @@ from worker.progress import LOCAL, Profile, vendor_profile
 from worker.rows import AudioHeader, Rows
 from worker.settings import Settings
 from worker.steps.render import RenderPorts
+
+log = logging.getLogger(__name__)
 
 # Dispatches that a sweep makes side by side; one takes some 20 ms of waiting for Lambda's answer.
 SWEEP_THREADS = 16
@@ -131,7 +134,9 @@ class Worker:
         """How the next turn is asked for: the function invokes itself."""
         from statemachine.aws.lambda_dispatcher import LambdaDispatcher, lambda_client
 
-        return LambdaDispatcher(lambda_client(), function_name=self.settings.function_name)
+        # Lambda itself says who this is, unless an alias or another function is meant.
+        name = self.settings.function_name or _variable("AWS_LAMBDA_FUNCTION_NAME", "the worker's own function")
+        return LambdaDispatcher(lambda_client(max_connections=SWEEP_THREADS), function_name=name)
 
     # --- who does the work -----------------------------------------------------------------------------------------
 
@@ -164,7 +169,7 @@ class Worker:
     @property
     def softener(self) -> Softener | None:
         """Who rewrites what a content filter refused; rules cannot."""
-        return self._openai if self.settings.planner == "openai" else None
+        return _later(lambda: self._openai) if self.settings.planner == "openai" else None
 
     @cached_property
     def _openai(self) -> Any:  # noqa: ANN401  its type would load it
@@ -201,6 +206,9 @@ class Worker:
     def quota(self) -> SubmissionQuota | None:
         """How jobs take turns at the model's quota; None when every job takes what it wants."""
         if not self.settings.shares_quota or self.model.per_minute is None:
+            return None
+        if self.settings.partition_key_type != "S":
+            log.warning("the table's keys are numbers, so no control row can stand in it: jobs do not share the quota")
             return None
         from worker.providers.dynamodb_quota import DynamoQuota
 
@@ -260,14 +268,18 @@ class Worker:
 
     @cached_property
     def machine(self) -> Machine[Job]:
-        """The pipeline over the chosen parts."""
+        """The pipeline over the chosen parts.
+
+        Each is built inside the first turn that uses it.  A cancel needs none of them, and a part that cannot be built
+        (a setting is missing) fails the job that wanted it, with the reason, instead of every invocation.
+        """
         return pipeline(
-            transcriber=self.transcriber,
-            planner=self.planner,
+            transcriber=_later(lambda: self.transcriber),
+            planner=_later(lambda: self.planner),
             parts=RenderPorts(
-                renderer=self.renderer,
-                assembler=self.assembler,
-                media=self.media,
+                renderer=_later(lambda: self.renderer),
+                assembler=_later(lambda: self.assembler),
+                media=_later(lambda: self.media),
                 new_id=lambda: uuid.uuid4().hex[:16],  # unique within a job; every write carries it
                 work_folder=self.work_folder,
                 softener=self.softener,
@@ -276,6 +288,7 @@ class Worker:
             longest_recording=self.settings.longest_recording,
             transcribing_turn=self.transcribing_turn,
             rendering_turn=self.rendering_turn,
+            model=self.model,
         )
 
     @cached_property
@@ -346,6 +359,21 @@ def _openai_key(*, refresh: bool = False) -> str:
     """The SDK's own variable; it does not change while the process lives, so there is nothing to read anew."""
     del refresh
     return _variable("OPENAI_API_KEY", "the key of the OpenAI API")
+
+
+def _later(build: Callable[[], Any]) -> Any:  # noqa: ANN401  it stands for a part of any kind
+    """Stands for a part that is built when something is first asked of it."""
+    return _Later(build)
+
+
+class _Later:
+    """See `_later`."""
+
+    def __init__(self, build: Callable[[], Any]) -> None:
+        self._build = build
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever the part has
+        return getattr(self._build(), name)
 
 
 def _variable(name: str, what: str) -> str:

@@ -72,6 +72,8 @@ def _edited(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:
         path = (*SCENE_BEATS, scene_key(edit.scene_index))
         patch[*path, "visual_prompt"] = edit.visual_prompt
         patch[*path, "is_cut"] = False
+        if beat.is_adjusted:
+            patch[*path, "is_adjusted"] = False
         patch[*TASKS, scene_key(edit.scene_index), "error_code"] = None
         if edit.negative_prompt is not None:
             patch[*path, "negative_prompt"] = edit.negative_prompt

@@ -142,6 +142,7 @@ class SceneBeat(StoredModel):
     visual_prompt: str
     negative_prompt: str = ""
     is_cut: bool = False
+    is_adjusted: bool = False  # softened after a content filter refused it
     revision: int = 1  # grows when a person or the filter policy rewrites the prompt
 
     @property
@@ -175,13 +176,14 @@ class ClipAttempt(StoredModel):
         LONG_AGO  # deadline of the turn that wrote the intent: an unknown submission is watched from here
     )
     operation: str | None = None
-    not_before: datetime | None = None  # the vendor, having refused, wants no order earlier
+    not_before: datetime | None = None  # the next look while it runs; the next order after it was refused or failed
     submitted_at: datetime | None = None
     ended_at: datetime | None = None
     # 'lost': the vendor forgot it.  'ambiguous': nobody ever knew whether it was accepted.
     outcome: Literal["clip", "filtered", "failed", "lost", "ambiguous"] | None = None
     error_code: str | None = None
     error_message: str | None = None
+    filter_category: str | None = None  # what the vendor's filter objected to, where it said so
 
     @field_serializer(
         "intended_at", "watch_from", "not_before", "submitted_at", "ended_at", when_used="json-unless-none"

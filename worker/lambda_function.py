@@ -53,9 +53,8 @@ def api() -> Api:
 
 def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one event."""
-    time_left = timedelta(milliseconds=context.get_remaining_time_in_millis())
     try:
-        return _answer(event, time_left)
+        return _answer(event, context)
     except StoreError as error:
         # The table is throttled or out of reach.  What was leased is due at its lease's end, and the sweep comes; an
         # exception here would only be one more alarm for the same fact.
@@ -66,17 +65,24 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         telemetry.flush()
 
 
-def _answer(event: Mapping[str, Any], time_left: timedelta) -> dict[str, Any]:
+def _answer(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     if (turn := event_from_payload(event)) is not None:
-        return dict(take_turn(turn, engine=worker().engine, time_left=time_left))
+        engine = worker().engine
+        return dict(take_turn(turn, engine=engine, time_left=_time_left(context)))
     if is_schedule(event):
-        return dict(sweep(sweeper=worker().sweeper, time_left=time_left, has_index=bool(worker().settings.due_index)))
+        sweeper, has_index = worker().sweeper, bool(worker().settings.due_index)
+        return dict(sweep(sweeper=sweeper, time_left=_time_left(context), has_index=has_index))
     if is_api_request(event):
         return api().answer(event)
     # Names only: an unknown event may hold anything.
     telemetry.logger().error("unknown event", extra={"keys": sorted(str(key) for key in event)[:20]})
     telemetry.metrics().add_metric("UnknownEvents", "Count", 1)
     return {"error": "unknown event"}
+
+
+def _time_left(context: LambdaContext) -> timedelta:
+    """What Lambda leaves, asked after whatever was built cold: a turn's deadline counts from here."""
+    return timedelta(milliseconds=context.get_remaining_time_in_millis())
 
 
 def is_schedule(event: Mapping[str, Any]) -> bool:

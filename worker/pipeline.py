@@ -9,6 +9,7 @@ from functools import partial
 
 from statemachine import BACK, Machine, Resting, RetryPolicy, Terminal, Transition, Working
 from worker.job import Job
+from worker.models import VideoModel
 from worker.ports import ScenePlanner, Transcriber
 from worker.steps.assemble import assemble
 from worker.steps.plan import plan
@@ -31,8 +32,14 @@ def pipeline(
     longest_recording: timedelta,
     transcribing_turn: timedelta,
     rendering_turn: timedelta,
+    model: VideoModel | None = None,
 ) -> Machine[Job]:
-    """From a recording to a video.  `…_turn`: how long one turn takes with the parts that were chosen."""
+    """From a recording to a video.
+
+    `…_turn`: how long one turn takes with the parts that were chosen.  `model`: of the renderer, for who does not want
+    to ask it yet.
+    """
+    model = model or parts.renderer.model
     return Machine(
         "ai-video",
         initial="transcribing",
@@ -54,7 +61,7 @@ def pipeline(
             ),
             Working(
                 "planning",
-                step=partial(plan, planner=planner, media=parts.media, model=parts.renderer.model),
+                step=partial(plan, planner=planner, media=parts.media, model=model),
                 deadline=timedelta(minutes=20),
                 max_turn=timedelta(minutes=4),
                 retry=PATIENT,

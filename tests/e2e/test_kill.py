@@ -108,6 +108,24 @@ def test_a_killed_run_is_resumed_and_no_finished_clip_is_drawn_again(number: int
     assert {path: path.stat().st_mtime_ns for path in killed.finished} == killed.finished
 
 
+def test_a_job_that_is_killed_again_and_again_can_still_be_resumed(tmp_path: Path) -> None:
+    """Two turns in a row that never come back fail a job that nobody watches; a person's resume begins to count anew."""
+    killed = Killed(tmp_path, 1.5)
+    for _ in range(3):
+        left = killed.execution()
+        process = killed.resume(tmp_path / "never.mp4")
+        killed.killed_at = time.monotonic()
+        killed.taken_up_after(left)
+        process.kill()
+        process.communicate()
+
+    process = killed.resume(tmp_path / "video.mp4")
+    _, errors = process.communicate()
+
+    assert process.returncode == 0, errors
+    assert is_right(tmp_path / "video.mp4")
+
+
 @pytest.mark.parametrize("number", range(3))
 def test_two_processes_may_resume_one_job_at_once(number: int, tmp_path: Path) -> None:
     killed = Killed(tmp_path, random.Random(100 + number).uniform(1.0, SPAN_SECONDS / 2))  # noqa: S311  as above

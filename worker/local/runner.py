@@ -28,6 +28,7 @@ class Runner:
 
     def __init__(self, worker: LocalWorker) -> None:
         self._worker = worker
+        self._to_revive: set[str] = set()
 
     def begin(self, recording: Path, *, options: Options) -> str:
         """Import a recording, with the transcript beside it if there is one, start its job and return the job's id.
@@ -85,7 +86,8 @@ class Runner:
         try:
             self._worker.engine.resume(job_id)
         except LeaseHeldError:
-            return  # `run` watches it, and takes over when the lease ends
+            # Somebody works on it, or was killed a moment ago.  `run` watches, and takes over when the lease ends.
+            self._to_revive.add(job_id)
 
     def run(self, job_id: str, *, watch: Callable[[Execution], None] = lambda _: None) -> Execution:
         """Drive the job until it has come to its end or waits for a person; return it as stored then.
@@ -103,7 +105,11 @@ class Runner:
             if execution.due_at is None:
                 return execution
             left = execution.due_at - worker.clock.now()
-            if left <= timedelta(0):
+            if left <= timedelta(0) and job_id in self._to_revive:
+                # The limit on crashes is for revival that nobody watches; here a person asked for it.
+                self._to_revive.discard(job_id)
+                self.resume(job_id)
+            elif left <= timedelta(0):
                 worker.dispatcher.dispatch(Event(job_id, execution.version))
             else:
                 worker.clock.sleep(min(left, LOOK_EVERY))
