@@ -161,6 +161,15 @@ def show(
 
 
 @app.command(epilog=EXIT_CODES)
+def doctor(*, home: Home = None, as_json: AsJson = False) -> None:
+    """Look at every configured part: reachable, allowed, and not about to be retired.  Spends nothing.
+
+    Exit code 1 when something is broken; warnings leave it 0.
+    """
+    _in_session(lambda session: session.doctor(), home, as_json)
+
+
+@app.command(epilog=EXIT_CODES)
 def graph(
     *,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="The diagram alone.")] = False,

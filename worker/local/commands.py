@@ -9,7 +9,7 @@ import shlex
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Literal
@@ -131,6 +131,22 @@ class Session:
         else:
             _console().print(job_page(look, advice=self._advice(look.execution, None)))
         return DONE
+
+    def doctor(self) -> int:
+        """Look at every configured part; FAILED when something is broken."""
+        from worker.local.doctor import checks_of, examine, findings_table  # noqa: PLC0415 - brings boto3: 0.3 s
+
+        with LocalWorker(self.settings) as worker, _logged_to(log_path(self.settings)):
+            found = examine(checks_of(worker))
+        broken = sum(finding.level == "broken" for finding in found)
+        if self.as_json:
+            for finding in found:
+                _print_json({"event": "finding", **asdict(finding)})
+            warnings = sum(finding.level == "warning" for finding in found)
+            _print_json({"event": "examined", "broken": broken, "warnings": warnings})
+        else:
+            _console().print(findings_table(found))
+        return FAILED if broken else DONE
 
     # --- small parts -------------------------------------------------------------------------------------------------
 

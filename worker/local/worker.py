@@ -111,14 +111,30 @@ class LocalWorker(Worker):
             from worker.providers.aws_account import require_account
 
             require_account()
-        if settings.planner == "openai" and not settings.secret_id and not os.environ.get("OPENAI_API_KEY"):
-            raise PermanentError(
-                "SETTING_MISSING",
-                "OPENAI_API_KEY is not set: the key of the OpenAI API; set it, or choose --planner rules",
-                user_action="contact_admin",
-            )
+        if settings.planner == "openai" and not settings.secret_id:
+            openai_key_of_environment()
         for part in (self.transcriber, self.planner, self.renderer):
             del part  # built: what it cannot do without is there
+
+    def openai_key(self) -> str:
+        """The key of OpenAI's API, for whoever looks at the account.
+
+        Raises:
+            TransientError, PermanentError: it is not set, or the secret cannot be read.
+        """
+        if self.settings.secret_id:
+            from worker.providers.aws_secrets import AwsSecrets, secrets_client
+
+            return AwsSecrets(secrets_client(), secret_id=self.settings.secret_id, clock=self.clock).openai_key()
+        return openai_key_of_environment()
+
+    def google_token(self) -> str:
+        """An access token as the renderer uses it.
+
+        Raises:
+            TransientError, PermanentError: the credentials are not set or not accepted.
+        """
+        return str(self._google.token())
 
     @cached_property
     def engine(self) -> Engine[Job]:
@@ -171,6 +187,22 @@ class LocalWorker(Worker):
                 user_action="choose_other_home",
             ) from error
         return folder
+
+
+def openai_key_of_environment() -> str:
+    """The SDK's own variable.
+
+    Raises:
+        PermanentError: code SETTING_MISSING.
+    """
+    key = os.environ.get("OPENAI_API_KEY")
+    if not key:
+        raise PermanentError(
+            "SETTING_MISSING",
+            "OPENAI_API_KEY is not set: the key of the OpenAI API; set it, or choose --planner rules",
+            user_action="contact_admin",
+        )
+    return key
 
 
 def build_local(settings: Settings, *, clock: Clock | None = None) -> LocalWorker:
