@@ -79,7 +79,7 @@ def _looking(client: Any) -> Measurement:  # noqa: ANN401  boto3 makes its clien
     known = rest_event(
         "GET", "/ai-video", {"sub": ADA}, {"videoId": VIDEO}, None, {"If-None-Match": answer.headers["ETag"]}
     )
-    if answer.status != 200 or desk.answer(known).status != 304:  # noqa: PLR2004  HTTP
+    if answer.status != 200 or desk.answer(known).status != 304:  # noqa: PLR2004  a status of HTTP
         raise RuntimeError(f"the API answered {answer.status}: {answer.text[:200]}")
     timed, signer = _Timed(rows), _signer()
     desk.api = Api(replace(desk.parts(), rows=cast(Rows, timed), links=lambda: signer))
@@ -131,7 +131,7 @@ def _starting(client: Any, number: int, limits: Limits) -> Iterator[Measurement]
         for wire in wires.values():
             wire.requests.clear()
         answer = desk.post()
-        if answer.status != 202:  # noqa: PLR2004  HTTP
+        if answer.status != 202:  # noqa: PLR2004  a status of HTTP
             raise RuntimeError(f"the API answered {answer.status}: {answer.text[:200]}")
     finally:
         server.stop()
@@ -171,7 +171,7 @@ def _signing() -> Measurement:
     )
 
 
-def _desk(client: Any, name: str, limits: Limits, *, source: str = "s") -> tuple[Desk, DynamoStore, DynamoRows]:  # noqa: ANN401
+def _desk(client: Any, name: str, limits: Limits, *, source: str = "s") -> tuple[Desk, DynamoStore, DynamoRows]:  # noqa: ANN401  as above
     layout = tables.created(client, tables.named(TableLayout(), f"api_{name}"))
     item = {"video_id": {"S": VIDEO}, "user_id": {"S": ADA}, "s3_key": {"S": source}}
     client.put_item(TableName=layout.table_name, Item=item)

@@ -432,7 +432,7 @@ class DynamoStore:
         except ClientError as error:
             code, message = _code(error), _message(error)
             said = f"DynamoDB refused {operation} on table {self.layout.table_name!r}: {code}: {message}"
-            if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004  HTTP
+            if code in _PASSING or error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0) >= 500:  # noqa: PLR2004  a status of HTTP
                 raise StoreUnavailableError(said) from error
             if code in _REFUSALS.get(operation, ()):
                 raise

@@ -71,7 +71,7 @@ class SsmLimits:
                 self._known = self._read()
             except (ClientError, BotoCoreError, ValidationError, ValueError) as error:
                 # Not the value itself: somebody may have put anything there.
-                log.error("limits in parameter %s cannot be read: %s", self._name, type(error).__name__)  # noqa: TRY400
+                log.error("limits in parameter %s cannot be read: %s", self._name, type(error).__name__)  # noqa: TRY400  see above
                 if self._known is None:
                     raise PermanentError(
                         "LIMITS_UNREADABLE",

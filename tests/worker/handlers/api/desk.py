@@ -142,7 +142,7 @@ class Answer:
     text: str
 
     @property
-    def body(self) -> Any:  # noqa: ANN401  JSON
+    def body(self) -> Any:  # noqa: ANN401  any JSON
         return json.loads(self.text)
 
 
@@ -199,16 +199,16 @@ class Desk:
 
     # --- requests -------------------------------------------------------------------------------------------------
 
-    def get(self, video_id: str | None = VIDEO, *, user: str | None = ADA, **more: Any) -> Answer:  # noqa: ANN401
+    def get(self, video_id: str | None = VIDEO, *, user: str | None = ADA, **more: Any) -> Answer:  # noqa: ANN401  passed on
         query = {} if video_id is None else {"videoId": video_id}
         return self.ask("GET", user=user, query={**query, **more.pop("query", {})}, **more)
 
-    def post(self, body: object = None, *, user: str | None = ADA, **more: Any) -> Answer:  # noqa: ANN401
+    def post(self, body: object = None, *, user: str | None = ADA, **more: Any) -> Answer:  # noqa: ANN401  passed on
         given = {"videoId": VIDEO} if body is None else body
         text = given if isinstance(given, str) else json.dumps(given)
         return self.ask("POST", user=user, body=text, **more)
 
-    def delete(self, video_id: str = VIDEO, *, user: str | None = ADA, **more: Any) -> Answer:  # noqa: ANN401
+    def delete(self, video_id: str = VIDEO, *, user: str | None = ADA, **more: Any) -> Answer:  # noqa: ANN401  passed on
         return self.ask("DELETE", user=user, query={"videoId": video_id}, **more)
 
     def ask(
@@ -256,10 +256,10 @@ class Desk:
     def data(self, video_id: str = VIDEO) -> Job:
         return Job.model_validate(self.job(video_id).data)
 
-    def set_usage(self, user: str, **changes: Any) -> None:  # noqa: ANN401
+    def set_usage(self, user: str, **changes: Any) -> None:  # noqa: ANN401  passed on
         self.rows.usages[user] = replace(self.rows.usage(user), **changes)
 
-    def _probe(self, key: str, before_each_read: Any) -> AudioHeader:  # noqa: ANN401
+    def _probe(self, key: str, before_each_read: Any) -> AudioHeader:  # noqa: ANN401  passed on
         before_each_read()
         self.probed.append(key)
         if self.probe_error is not None:

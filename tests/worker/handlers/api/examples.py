@@ -43,34 +43,34 @@ def _started(desk: Desk, body: Mapping[str, Any] = START) -> Desk:
     return desk
 
 
-def _transcribing(desk: Desk) -> Any:  # noqa: ANN401  JSON
+def _transcribing(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     return _started(desk).get().body
 
 
-def _rendering(desk: Desk) -> Any:  # noqa: ANN401  JSON
+def _rendering(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     desk.renderer.answers[2] = [None, Clip("late")]
     _started(desk).run(turns=4)
     return desk.get().body
 
 
-def _reviewing(desk: Desk) -> Any:  # noqa: ANN401  JSON
+def _reviewing(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     _started(desk, REVIEW).run()
     return desk.get().body
 
 
-def _completed(desk: Desk) -> Any:  # noqa: ANN401  JSON
+def _completed(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     _started(desk).run()
     return desk.get().body
 
 
-def _filtered(desk: Desk) -> Any:  # noqa: ANN401  JSON
+def _filtered(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     refused = Refused("CONTENT_FILTERED", "support codes: 61493863", is_retryable=False, category="violence")
     desk.renderer.answers[1] = [refused]
     _started(desk).run()
     return desk.get().body
 
 
-def _cancelled(desk: Desk) -> Any:  # noqa: ANN401  JSON
+def _cancelled(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     _started(desk).run(turns=2)
     return desk.delete().body
 

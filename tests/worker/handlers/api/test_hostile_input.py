@@ -141,7 +141,7 @@ def test_no_trick_with_an_id_finds_a_row(desk: Desk, video_id: str) -> None:
     ],
 )
 @pytest.mark.parametrize("make", [rest_event, http_event], ids=["REST API", "HTTP API"])
-def test_without_a_vouched_for_identity_nothing_is_answered(desk: Desk, claims: Any, make: Any) -> None:  # noqa: ANN401
+def test_without_a_vouched_for_identity_nothing_is_answered(desk: Desk, claims: Any, make: Any) -> None:  # noqa: ANN401  passed on
     desk.post()
     event = make("GET", "/ai-video", {"sub": ADA}, {"videoId": VIDEO}, None, {"Authorization": BEARER})
     authorizer = event["requestContext"]["authorizer"]

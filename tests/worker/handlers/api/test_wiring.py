@@ -55,7 +55,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     session = boto3.Session("none", "none", region_name="eu-central-1")
     clients: dict[str, Any] = {
-        name: session.client(name, endpoint_url=url)  # type: ignore[call-overload]  # the name is a variable
+        name: session.client(name, endpoint_url=url)
         for name in ("dynamodb", "s3", "ssm", "events")
     }
     layout = tables.created(clients["dynamodb"], tables.ONE_PART)
