@@ -109,7 +109,7 @@ def test_a_killed_run_is_resumed_and_no_finished_clip_is_drawn_again(number: int
 
 
 def test_a_job_that_is_killed_again_and_again_can_still_be_resumed(tmp_path: Path) -> None:
-    """Two turns in a row that never come back fail a job that nobody watches; a person's resume begins to count anew."""
+    """Two lost turns in a row fail a job that nobody watches; a person's resume begins to count anew."""
     killed = Killed(tmp_path, 1.5)
     for _ in range(3):
         left = killed.execution()
