@@ -170,3 +170,8 @@ class _Shining:
 def bobbing(size: float, seconds: float, phase: float = 0.0, *, drift: float = 0.0) -> Motion:
     """Up and down by `size` pixels every `seconds`, drifting sideways by `drift` pixels a second."""
     return lambda moment: (drift * moment, size * math.sin(math.tau * moment / seconds + phase))
+
+
+def drifting(speed: float) -> Motion:
+    """Sideways by `speed` pixels a second; less than 0 is leftwards."""
+    return lambda moment: (speed * moment, 0.0)

@@ -10,7 +10,7 @@ from PIL import Image, ImageChops, ImageDraw
 from worker.providers.storyboard.figures import bird
 from worker.providers.storyboard.planes import Canvas, Light, Rgb, Sprite, mix, soft, yuv
 from worker.providers.storyboard.shapes import bank, cloud, spline
-from worker.providers.storyboard.stage import Stage
+from worker.providers.storyboard.stage import Stage, drifting
 
 
 def add_clouds(stage: Stage, horizon: float) -> None:
@@ -27,7 +27,7 @@ def add_clouds(stage: Stage, horizon: float) -> None:
             sprite = Sprite.from_mask(mask, ((0.0, top), (0.5, mix(top, low, 0.3)), (1.0, low)), random)
             speed = (9 + 14 * share) * unit * (1 if stage.pan > 0 else -1)
             start = -130 * unit - speed * stage.seconds / 2
-            stage.put(sprite, start, -4, motion=lambda moment, speed=speed: (speed * moment, 0.0))  # type: ignore[misc]
+            stage.put(sprite, start, -4, motion=drifting(speed))
         return
     count = {"fog": 2, "snow": 3, "wind": 5}.get(weather, 4)
     if stage.scene.hour == "night":
