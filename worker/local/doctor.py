@@ -264,7 +264,9 @@ def _found(check: Check) -> list[Finding]:
     try:
         return list(check.find())
     except StepError as error:
-        return [Finding(check.part, "broken", error.message, f"({error.code})")]
+        # Our messages say what is wrong and, behind a semicolon, what to do.
+        text, _, remedy = error.message.partition("; ")
+        return [Finding(check.part, "broken", f"{text} ({error.code})", remedy)]
     except (OSError, ImportError) as error:
         return [Finding(check.part, "broken", f"{check.what} failed: {error}", "see whether everything is installed")]
     except Exception as error:

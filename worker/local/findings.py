@@ -60,9 +60,13 @@ def of_language_model(
 def of_video_model(model: VideoModel, *, today: date) -> Finding:
     """What our own table knows of the model's last day, which the vendor's promise may precede."""
     choose = "choose another with AI_VIDEO_VEO_MODEL"
-    if model.retired_on is None and model.served_until is not None and model.served_until - today < SOON:
-        return Finding("renderer", "warning", f"{model.name} is promised until {model.served_until} only", choose)
-    return _of_last_day("renderer", f"{model.name} is known", model.retired_on, choose, today=today)
+    promised = model.served_until
+    if model.retired_on is not None or promised is None:
+        return _of_last_day("renderer", f"{model.name} is known", model.retired_on, choose, today=today)
+    text = f"{model.name} is promised until {promised}"
+    if promised - today <= SOON:
+        return Finding("renderer", "warning", text, choose)
+    return Finding("renderer", "fine", text)
 
 
 def of_launch_stage(name: str, stage: str | None) -> Finding:
