@@ -28,7 +28,7 @@ class Runner:
 
     def __init__(self, worker: LocalWorker) -> None:
         self._worker = worker
-        self._to_revive: set[str] = set()
+        self._to_revive = worker.to_revive
 
     def begin(self, recording: Path, *, options: Options) -> str:
         """Import a recording, with the transcript beside it if there is one, start its job and return the job's id.

@@ -38,6 +38,11 @@ class LocalWorker(Worker):
         return MemoryDispatcher()
 
     @cached_property
+    def to_revive(self) -> set[str]:
+        """Jobs that a person asked to go on with while the lease of another worker still stood."""
+        return set()
+
+    @cached_property
     def store(self) -> SqliteStore:
         """The file of jobs.
 
@@ -55,6 +60,10 @@ class LocalWorker(Worker):
         if self.settings.media == "s3":
             return super().media
         return DirectoryMediaStore(self._folder("media"))
+
+    @property
+    def _media_of_requests(self) -> MediaStore:
+        return self.media
 
     @cached_property
     def transcriber(self) -> Transcriber:
