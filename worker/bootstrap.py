@@ -345,7 +345,18 @@ class Worker:
         """What the header of a recording says; see `worker.providers.pyav_probe`."""
         from worker.providers.pyav_probe import probe
 
-        return probe(self.media, key, before_each_read=before_each_read)
+        return probe(self._media_of_requests, key, before_each_read=before_each_read)
+
+    @cached_property
+    def _media_of_requests(self) -> MediaStore:
+        """The bucket for whoever waits for an answer: it gives up within seconds, and a request lasts 20."""
+        import boto3
+        from botocore.config import Config
+
+        from worker.providers.s3_media_store import S3MediaStore
+
+        config = Config(connect_timeout=1, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
+        return S3MediaStore(boto3.client("s3", config=config), self.settings.bucket)
 
     @cached_property
     def sweeper(self) -> Sweeper:

@@ -58,7 +58,7 @@ class Api:
         """The answer in the form that the gateway of `event` takes.  Never raises."""
         is_http_api = event.get("version") == "2.0"
         try:
-            return self._resolver(is_http_api=is_http_api).answer(event)
+            return self._resolver(is_http_api=is_http_api).answer(_without_stage(event) if is_http_api else event)
         except Exception as error:  # noqa: BLE001  an event that no gateway makes; raising would be a 502
             problem = _unexpected(error)
             return {
@@ -215,6 +215,22 @@ class _Resolver:
             return response
 
         return guarded
+
+
+def _without_stage(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The request with its path as a client of a custom domain writes it.
+
+    HTTP APIs put the stage before the path, but not behind a custom domain; powertools cuts it off in any case.
+    """
+    context, path = event["requestContext"], event.get("rawPath")
+    stage = context.get("stage")
+    if not isinstance(path, str) or not isinstance(stage, str) or stage == "$default":
+        return event
+    return {
+        **event,
+        "rawPath": path.removeprefix(f"/{stage}") if path.startswith(f"/{stage}/") else path,
+        "requestContext": {**context, "stage": "$default"},
+    }
 
 
 def _response(status: int, body: str | None, headers: Mapping[str, str]) -> Response[str]:

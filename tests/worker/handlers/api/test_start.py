@@ -12,7 +12,7 @@ import pytest
 from statemachine import PermanentError, TransientError
 from statemachine.errors import StoreUnavailableError
 from tests.worker.fakes import FAKE_MODEL
-from tests.worker.handlers.api.desk import ADA, BOB, BUCKET, KEY, VIDEO, Desk, rest_event
+from tests.worker.handlers.api.desk import ADA, BOB, BUCKET, KEY, VIDEO, Desk, http_event, rest_event
 from worker.after_work import AfterWork
 from worker.handlers.api.responses import DryRunView, JobView
 from worker.limits import Limits, Slot, Usage
@@ -498,3 +498,15 @@ def test_a_model_is_retired_from_its_day_on() -> None:
     desk.delete()
     desk.clock.moment += timedelta(days=1)
     assert refusal(start(desk)) == (503, "MODEL_UNAVAILABLE")
+
+
+@pytest.mark.parametrize(
+    ("raw_path", "stage"),
+    [("/prod/ai-video", "prod"), ("/ai-video", "$default"), ("/ai-video", "prod")],
+    ids=["its own address", "no stage", "a custom domain"],
+)
+def test_an_http_api_is_understood_wherever_it_puts_its_stage(desk: Desk, raw_path: str, stage: str) -> None:
+    event = http_event("POST", "/ai-video", {"sub": ADA}, {}, json.dumps({"videoId": VIDEO}), {})
+    context = {**event["requestContext"], "stage": stage}
+
+    assert desk.answer({**event, "rawPath": raw_path, "requestContext": context}).status == 202

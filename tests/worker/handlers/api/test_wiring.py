@@ -55,8 +55,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     session = boto3.Session("none", "none", region_name="eu-central-1")
     clients: dict[str, Any] = {
-        name: session.client(name, endpoint_url=url)
-        for name in ("dynamodb", "s3", "ssm", "events")
+        name: session.client(name, endpoint_url=url) for name in ("dynamodb", "s3", "ssm", "events")
     }
     layout = tables.created(clients["dynamodb"], tables.ONE_PART)
     item = {"video_id": {"S": VIDEO}, "user_id": {"S": ADA}, "s3_key": {"S": KEY}}
@@ -140,13 +139,3 @@ def test_after_work_frees_the_slot_and_tells_the_bus(aws: dict[str, Any]) -> Non
     assert answer["turn"] == "finished"
     assert lambda_function.worker().rows.usage(ADA).slots == {}
     aws["events"].delete_event_bus(Name="platform")
-
-
-def test_a_part_that_runs_on_one_machine_only_is_told_to_whoever_starts(
-    aws: dict[str, Any], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("AI_VIDEO_RENDERER", "storyboard")
-
-    status, problem = call("POST", body={"videoId": VIDEO})
-
-    assert (status, problem["code"]) == (503, "PART_UNAVAILABLE")
