@@ -27,8 +27,8 @@ INTERMEDIATE_TAG = "ai-video-lifecycle=intermediate"
 # What the worker makes lies below this; other keys belong to the platform and are never tagged.
 PRODUCED_PREFIX = "ai-video/"
 
-# The names, up to the content's digest, of what people keep: the video, what is shown with it, and the words and prompts
-# it was made of, which a page links to and a late retry reads.
+# The names, up to the content's digest, of what people keep: the video, what is shown with it, and the words and
+# prompts it was made of, which a page links to and a late retry reads.
 FINAL_NAMES = ("video-", "captions-", "poster-", "transcript-", "plan-")
 
 # Longest key, in bytes of UTF-8.  (Amazon S3 user guide, "Naming Amazon S3 objects", read 2026-11-22)
