@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import boto3
 
@@ -89,8 +89,14 @@ def packaged(into: Path) -> Path:
     return into
 
 
-def deploy(stack: MiniStack, archives: Path, *, name: str, environment: Mapping[str, str]) -> None:
-    """Create the function with its layers, its loop guard switched off, and a schedule once a minute."""
+# Whether Lambda lets a function invoke itself for ever, or ends the chain after about 16 hops (its default).
+Recursion = Literal["Allow", "Terminate"]
+
+
+def deploy(
+    stack: MiniStack, archives: Path, *, name: str, environment: Mapping[str, str], recursion: Recursion
+) -> None:
+    """Create the function with its layers, its loop guard as told, and a schedule once a minute."""
     functions, iam = stack.client("lambda"), stack.client("iam")
     role = iam.create_role(RoleName=f"{name}-role", AssumeRolePolicyDocument="{}")["Role"]["Arn"]
     runtime = f"python{python_version()}"
@@ -111,6 +117,7 @@ def deploy(stack: MiniStack, archives: Path, *, name: str, environment: Mapping[
         MemorySize=1769,
         Environment={"Variables": dict(environment)},
     )["FunctionArn"]
+    functions.put_function_recursion_config(FunctionName=name, RecursiveLoop=recursion)
     functions.put_function_event_invoke_config(FunctionName=name, MaximumRetryAttempts=0, MaximumEventAgeInSeconds=60)
     stack.client("scheduler").create_schedule(
         Name=f"{name}-sweep",

@@ -14,7 +14,7 @@ from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.lambda_dispatcher import LambdaDispatcher
 from statemachine.aws.table_layout import TableLayout
 from tests.dynamodb_tables import FOREIGN, created
-from tests.e2e.ministack import MiniStack, deploy, ministack, packaged
+from tests.e2e.ministack import MiniStack, Recursion, deploy, ministack, packaged
 from tests.simulators.scenario import Takes
 from tests.simulators.transcribe import S3Objects
 from tests.simulators.vendors import Vendors
@@ -53,12 +53,14 @@ def vendors(stack: MiniStack) -> Iterator[Vendors]:
 class Platform:
     """The team's platform in the simulated AWS, with the function deployed onto it."""
 
-    def __init__(self, stack: MiniStack, vendors: Vendors, archives: Path, folder: Path) -> None:
+    def __init__(
+        self, stack: MiniStack, vendors: Vendors, archives: Path, folder: Path, *, recursion: Recursion
+    ) -> None:
         self.stack, self.vendors = stack, vendors
         self.dynamodb, self.s3 = stack.client("dynamodb"), stack.client("s3")
         created(self.dynamodb, LAYOUT)
         self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        deploy(stack, archives, name=FUNCTION, environment=self._environment(folder))
+        deploy(stack, archives, name=FUNCTION, environment=self._environment(folder), recursion=recursion)
 
     def upload(self, video_id: str) -> str:
         """A recording in the bucket and its row, as the old platform writes them."""
@@ -87,6 +89,10 @@ class Platform:
         found: Mapping[str, Any] = self.dynamodb.get_item(
             TableName=LAYOUT.table_name, Key={"video_id": {"S": video_id}}, ConsistentRead=True
         )["Item"]
+        return found
+
+    def loop_guard(self) -> str:
+        found: str = self.stack.client("lambda").get_function_recursion_config(FunctionName=FUNCTION)["RecursiveLoop"]
         return found
 
     def wait_for_the_end(self, video_id: str) -> Execution:
@@ -130,12 +136,21 @@ class Platform:
         }
 
 
+@pytest.fixture(params=["Terminate", "Allow"])
+def recursion(request: pytest.FixtureRequest) -> Recursion:
+    chosen: Recursion = request.param
+    return chosen
+
+
 @pytest.fixture
-def platform(stack: MiniStack, vendors: Vendors, archives: Path, tmp_path: Path) -> Platform:
-    return Platform(stack, vendors, archives, tmp_path)
+def platform(stack: MiniStack, vendors: Vendors, archives: Path, tmp_path: Path, recursion: Recursion) -> Platform:
+    return Platform(stack, vendors, archives, tmp_path, recursion=recursion)
 
 
-def test_the_function_invokes_itself_until_the_video_stands_in_the_bucket(platform: Platform, tmp_path: Path) -> None:
+def test_the_function_invokes_itself_until_the_video_stands_in_the_bucket(
+    platform: Platform, recursion: Recursion, tmp_path: Path
+) -> None:
+    """With Lambda's guard against loops, which ends a chain that a platform did not allow, and without it."""
     key = platform.upload("video-1")
     platform.upload("old-video")
     untouched = platform.row("old-video")
@@ -143,6 +158,7 @@ def test_the_function_invokes_itself_until_the_video_stands_in_the_bucket(platfo
     platform.start("video-1", key)
     execution = platform.wait_for_the_end("video-1")
 
+    assert platform.loop_guard() == recursion
     assert (execution.status, execution.failure) == ("completed", None)
     job = Job.model_validate(execution.data)
     assert len(platform.vendors.bill.clips) == len(job.beats), "every scene is paid for once"
