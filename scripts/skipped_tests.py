@@ -1,7 +1,7 @@
-"""List the tests that a run skipped, and fail on one that nobody allowed.
+"""List the tests that runs skipped, and fail on one that nobody allowed.
 
 `python scripts/skipped_tests.py build/junit.xml --allow 'needs a display'`: prints every skipped test with its reason.
-Exit code 0 when each reason matches an allowed pattern, 1 when one does not, 2 when the report cannot be read or
+Exit code 0 when each reason matches an allowed pattern, 1 when one does not, 2 when a report cannot be read or
 holds no test at all.  An expected failure (xfail) counts as skipped: it proves nothing either.
 """
 
@@ -35,25 +35,30 @@ def skipped_tests(suite: ET.Element) -> Iterator[SkippedTest]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Read one report; return the exit code."""
+    """Read every report; return the exit code, the worst of them."""
     parser = argparse.ArgumentParser(description="List skipped tests; fail on one that is not allowed.")
-    parser.add_argument("report", type=Path, help="JUnit XML, as pytest --junit-xml writes it")
+    parser.add_argument("reports", type=Path, nargs="+", help="JUnit XML, as pytest --junit-xml writes it")
     parser.add_argument(
         "--allow", action="append", default=[], metavar="PATTERN", help="regular expression of a reason"
     )
     options = parser.parse_args(arguments)
+    return max(judge(report, allowed=options.allow) for report in options.reports)
+
+
+def judge(report: Path, *, allowed: Sequence[str]) -> int:
+    """Print what one run skipped; the exit code that it deserves."""
     try:
-        suite = ET.parse(options.report).getroot()  # noqa: S314  # written by our own pytest a moment ago
+        suite = ET.parse(report).getroot()  # noqa: S314  # written by our own pytest a moment ago
     except (OSError, ET.ParseError) as error:
-        print(f"{options.report}: no report of a test run: {error}", file=sys.stderr)
+        print(f"{report}: no report of a test run: {error}", file=sys.stderr)
         return 2
     tests = sum(1 for _ in suite.iter("testcase"))
     if tests == 0:
-        print(f"{options.report}: no test ran", file=sys.stderr)
+        print(f"{report}: no test ran", file=sys.stderr)
         return 2
     skipped = list(skipped_tests(suite))
-    refused = [test for test in skipped if not test.is_allowed(options.allow)]
-    print(f"{tests} tests, {len(skipped)} skipped, {len(refused)} of them not allowed")
+    refused = [test for test in skipped if not test.is_allowed(allowed)]
+    print(f"{report.name}: {tests} tests, {len(skipped)} skipped, {len(refused)} of them not allowed")
     for test in skipped:
         print(f"  {'NOT ALLOWED' if test in refused else 'allowed'}: {test.name}: {test.reason}")
     return 1 if refused else 0

@@ -25,7 +25,7 @@ def test_every_skip_is_named_with_its_reason(report: Path, capsys: pytest.Captur
     main([str(report), "--allow", "display", "--allow", "bug"])
 
     assert capsys.readouterr().out.splitlines() == [
-        "3 tests, 2 skipped, 0 of them not allowed",
+        "junit.xml: 3 tests, 2 skipped, 0 of them not allowed",
         "  allowed: tests.test_a::test_needs_a_display: needs a display",
         "  allowed: tests.test_b::test_known_fault: bug 7",
     ]
@@ -50,6 +50,17 @@ def test_report_without_a_test_is_no_proof(content: str, tmp_path: Path, capsys:
 
     assert main([str(path)]) == 2
     assert str(path) in capsys.readouterr().err
+
+
+def test_one_report_that_fails_is_enough(report: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The end-to-end tests report apart from the others; neither answers for the other."""
+    clean = tmp_path / "clean.xml"
+    clean.write_text('<testsuite><testcase classname="tests.e2e" name="test_runs" /></testsuite>')
+
+    codes = [main([str(one), str(other)]) for one, other in ((clean, report), (report, clean), (clean, clean))]
+
+    assert codes == [1, 1, 0]
+    assert "clean.xml: 1 tests, 0 skipped" in capsys.readouterr().out
 
 
 def test_missing_report_is_no_proof(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
