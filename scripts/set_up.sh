@@ -1,11 +1,29 @@
 #!/bin/sh
 # Creates or updates .venv.  `make` calls this when a lock or this file is newer than the last set-up.
 #
-# PYTHON=python3.13 chooses the interpreter; without it an existing .venv is kept, and a new one takes the best
-# interpreter on this machine.  Needs nothing but an interpreter: sh, because there may be no Python yet that could
-# run anything better.
+# PYTHON=python3.13 chooses the interpreter, PYTHON=3.13 the best one of that version; without it an existing .venv is
+# kept, and a new one takes the best interpreter on this machine.  VENV=.venv-3.13 makes another environment beside it.
+# Needs nothing but an interpreter: sh, because there may be no Python yet that could run anything better.
+#
+# Exit code 3: there is no interpreter of the version that was asked for.
 set -eu
 cd "$(dirname "$0")/.."
+
+venv=${VENV:-.venv}
+# It is removed when it does not serve: never a folder that somebody else made.
+case $venv in
+.venv | .venv-[0-9]*) ;;
+*) printf 'setup: VENV=%s: an environment is called .venv or .venv-3.13\n' "$venv" >&2 && exit 2 ;;
+esac
+
+# Whether PYTHON is a version, and not an interpreter.
+is_version() {
+    case ${PYTHON:-} in
+    */*) return 1 ;;
+    [0-9]*.[0-9]*) return 0 ;;
+    *) return 1 ;;
+    esac
+}
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
@@ -55,10 +73,13 @@ candidates() {
 
 # The best interpreter's line, or nothing.
 choose() {
-    if [ -n "${PYTHON:-}" ]; then
+    if [ -n "${PYTHON:-}" ] && ! is_version; then
         describe "$PYTHON" || true
     else
-        candidates | while IFS= read -r candidate; do describe "$candidate" || true; done | sort -s -n -k 1,1 | head -n 1
+        candidates | while IFS= read -r candidate; do
+            line=$(describe "$candidate") || continue
+            if ! is_version || [ "$(field "$line" 2)" = "$PYTHON" ]; then printf '%s\n' "$line"; fi
+        done | sort -s -n -k 1,1 | head -n 1
     fi
 }
 
@@ -90,7 +111,10 @@ explain() { # version, lacks, interpreter
 make_environment() {
     best=$(choose)
     if [ -z "$best" ]; then
-        if [ -n "${PYTHON:-}" ]; then
+        if is_version; then
+            say "no Python $PYTHON that runs was found on PATH or in pyenv's folder."
+            exit 3
+        elif [ -n "${PYTHON:-}" ]; then
             say "PYTHON=$PYTHON does not run, or is older than Python 3.11."
         else
             say "no Python 3.11 or later that runs was found on PATH."
@@ -111,26 +135,31 @@ make_environment() {
         exit 1
     fi
 
-    say "making .venv with Python $version ($interpreter)"
-    rm -rf .venv
-    "$interpreter" -m venv .venv
+    say "making $venv with Python $version ($interpreter)"
+    rm -rf "$venv"
+    "$interpreter" -m venv "$venv"
 }
 
-# Whether .venv can be kept: it runs, and it is of the interpreter that was asked for.
+# Whether the environment can be kept: it runs, and it is of the interpreter that was asked for.
 environment_serves() {
-    [ -x .venv/bin/python ] && .venv/bin/python -m pip --version >/dev/null 2>&1 || return 1
+    [ -x "$venv/bin/python" ] && "$venv/bin/python" -m pip --version >/dev/null 2>&1 || return 1
     [ -n "${PYTHON:-}" ] || return 0
-    wanted=$(describe "$PYTHON") && present=$(describe .venv/bin/python) || return 1
+    present=$(describe "$venv/bin/python") || return 1
+    if is_version; then
+        [ "$(field "$present" 2)" = "$PYTHON" ]
+        return
+    fi
+    wanted=$(describe "$PYTHON") || return 1
     [ "$(field "$wanted" 4)" = "$(field "$present" 4)" ]
 }
 
-pip() { .venv/bin/python -m pip --disable-pip-version-check --no-input "$@" </dev/null; }
+pip() { "$venv/bin/python" -m pip --disable-pip-version-check --no-input "$@" </dev/null; }
 
 environment_serves || make_environment
 
 say "installing what requirements/project.txt names"
 if pip install --quiet --require-hashes -r requirements/uv.txt &&
-    .venv/bin/uv pip sync --quiet --require-hashes --python .venv/bin/python requirements/project.txt; then
+    "$venv/bin/uv" pip sync --quiet --require-hashes --python "$venv/bin/python" requirements/project.txt; then
     exit 0
 fi
 # uv does not read pip's configuration, where a company names its mirror; pip takes the same file and the same hashes.
