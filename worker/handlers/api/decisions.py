@@ -28,7 +28,7 @@ from worker.handlers.api.problems import KINDS, ProblemError
 from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
 from worker.handlers.api.view import remaining_usd
-from worker.job import SCENE_BEATS, Job, Options, Recording, committed_usd, new_job_data
+from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data
 from worker.limits import Booking, LimitError, Limits, RequestId, Usage, booked
 from worker.rows import AudioHeader, Row, UsageChange
 
@@ -478,15 +478,18 @@ def _not_now(action: str, execution: Execution) -> ProblemError:
 
 
 def _compact(patch: dict[Path, JsonValue], job: Job) -> Patch:
-    """The same patch in fewer paths, where it has many: nobody else writes beats, so their whole map may be set."""
+    """The same patch in fewer paths, where it has many.
+
+    Nobody else writes beats, so their whole map may be set; of tasks, what stands there already is left out.
+    """
     if len(patch) <= _MANY_PATHS:
         return patch
-    beats = {key: beat.model_dump(mode="json") for key, beat in job.scene_beats.items()}
+    beats = {key: beat.model_dump(mode="json", exclude_none=True) for key, beat in job.scene_beats.items()}
     rest: dict[Path, JsonValue] = {}
     for path, value in patch.items():
         if path[:1] == SCENE_BEATS:
             beats[path[1]][path[2]] = value
-        else:
+        elif path[:1] != TASKS or getattr(job.vertex_ai_tasks[path[1]], path[2]) != value:
             rest[path] = value
     rest[SCENE_BEATS] = beats
     return rest

@@ -4,13 +4,16 @@ from typing import Any
 
 import pytest
 
-from statemachine.errors import VersionConflictError
+from statemachine import Execution, Patch
+from statemachine.errors import PatchError, VersionConflictError
+from tests.worker.fakes import planned_job_data
 from tests.worker.handlers.api.desk import ADA, BOB, VIDEO, Desk
 from worker.after_work import AfterWork
 from worker.handlers.api.decisions import TRIES
 from worker.handlers.api.responses import JobView
 from worker.limits import Limits
 from worker.ports import Clip, Refused
+from worker.rows import Row
 
 FILTERED = Refused("CONTENT_FILTERED", "support code 1", is_retryable=False, category="violence")
 
@@ -352,3 +355,69 @@ def test_a_row_that_is_deleted_meanwhile_is_no_video_any_more(desk: Desk, monkey
 
     assert act(desk, "approve").body["code"] == "VIDEO_NOT_FOUND"
     assert desk.delete().body["code"] == "JOB_NOT_FOUND"
+
+
+def test_a_job_that_ends_while_it_is_cancelled_stays_as_it_ended(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk.post()
+    stale = desk.rows.find(VIDEO, user_id=ADA)
+    desk.run()
+    looks = [stale]
+    original = desk.rows.find
+
+    def find(video_id: str, *, user_id: str, any_owner: bool = False) -> Row | None:
+        return looks.pop() if looks else original(video_id, user_id=user_id, any_owner=any_owner)
+
+    monkeypatch.setattr(desk.rows, "find", find)
+
+    answer = desk.delete()
+
+    assert (answer.status, answer.body["phase"]) == (200, "completed")
+
+
+def test_a_decision_on_a_state_that_is_over_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    stale = in_review(desk).rows.find(VIDEO, user_id=ADA)
+    desk.delete()
+    monkeypatch.setattr(desk.rows, "find", lambda *_, **__: stale)
+
+    answer = act(desk, "approve")
+
+    assert (answer.status, answer.body["code"]) == (409, "INVALID_STATE")
+    assert desk.job().state == "failed"
+
+
+def test_every_scene_of_the_longest_video_may_be_edited_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB takes an expression of 4 KB, some 250 paths; 75 edited scenes are 375."""
+    scenes = 75
+    begun = in_review(desk).job()
+    desk.store.delete(VIDEO)
+    data = {**planned_job_data(scenes=scenes), "processing_steps": begun.data["processing_steps"]}
+    desk.store.start(begun.changed(data=data), replace=False)
+    paths: list[int] = []
+    original = desk.store.signal
+
+    def signal(execution: Execution, *, patch: Patch) -> None:
+        paths.append(len(patch))
+        original(execution, patch=patch)
+
+    monkeypatch.setattr(desk.store, "signal", signal)
+    edits = [{"scene_index": i, "visual_prompt": f"edited {i}", "negative_prompt": "text"} for i in range(scenes)]
+
+    answer = act(desk, "approve", sceneBeats=edits, options={"maxCostUsd": 100})
+
+    assert answer.status == 202
+    assert [scene["visual_prompt"] for scene in answer.body["scenes"]] == [f"edited {i}" for i in range(scenes)]
+    assert paths
+    assert max(paths) < 100
+
+
+def test_a_patch_that_the_table_does_not_take_is_the_edits_fault(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    in_review(desk)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PatchError("too large")
+
+    monkeypatch.setattr(desk.store, "signal", refuse)
+
+    answer = act(desk, "approve")
+
+    assert (answer.status, answer.body["code"]) == (422, "EDIT_INVALID")
