@@ -15,6 +15,8 @@ from statemachine.errors import PermanentError
 # Where the worker may write in the bucket; see `worker.providers.s3_media_store`.
 PREFIX = "ai-video/"
 
+# Each function has a session of its own: checks run side by side, and a session that is shared by threads may not make
+# clients in them.  (boto3's guide to sessions, "Multithreading or multiprocessing with sessions")
 _CONFIG = Config(connect_timeout=3, read_timeout=10, retries={"mode": "standard", "total_max_attempts": 2})
 
 _ANSWERED = "NotFoundException"  # Transcribe's word for a job that does not exist
@@ -71,7 +73,7 @@ def table_facts(name: str) -> TableFacts:
         PermanentError: code AWS_REFUSED, it does not exist or may not be looked at; AWS_UNREACHABLE.
     """
     with _translated(f"table {name}"):
-        described = boto3.client("dynamodb", config=_CONFIG).describe_table(TableName=name)["Table"]
+        described = boto3.Session().client("dynamodb", config=_CONFIG).describe_table(TableName=name)["Table"]
     return _facts(described)
 
 
@@ -82,7 +84,7 @@ def try_bucket(bucket: str) -> bool:
         PermanentError: code AWS_REFUSED or AWS_UNREACHABLE.
     """
     key = f"{PREFIX}doctor/{uuid.uuid4().hex}.txt"
-    s3 = boto3.client("s3", config=_CONFIG)
+    s3 = boto3.Session().client("s3", config=_CONFIG)
     with _translated(f"bucket {bucket}"):
         s3.put_object(Bucket=bucket, Key=key, Body=b"written by `worker doctor`; may be deleted")
         s3.get_object(Bucket=bucket, Key=key)["Body"].read()
@@ -101,7 +103,7 @@ def try_transcribe() -> None:
     """
     with _translated("Amazon Transcribe"):
         try:
-            boto3.client("transcribe", config=_CONFIG).get_transcription_job(
+            boto3.Session().client("transcribe", config=_CONFIG).get_transcription_job(
                 TranscriptionJobName=f"worker-doctor-{uuid.uuid4().hex}"
             )
         except ClientError as error:
