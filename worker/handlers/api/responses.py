@@ -79,6 +79,7 @@ class SceneView(ResponseModel):
     narration: str
     visual_prompt: str
     is_cut: Annotated[bool, Field(description="Only the prompt's beginning stands here; see `media.prompts_url`.")]
+    is_adjusted: Annotated[bool, Field(description="Other words than planned, because a filter refused those.")]
     negative_prompt: str
     revision: int
     status: Literal["waiting", "submitted", "completed", "failed"]
@@ -160,6 +161,7 @@ class BeatData(ResponseModel):
     narration: str
     visual_prompt: str
     is_cut: Annotated[bool, Field(description="Only the prompt's beginning stands here; see `media.prompts_url`.")]
+    is_adjusted: Annotated[bool, Field(description="Other words than planned, because a filter refused those.")]
     negative_prompt: str
     revision: int
 

@@ -161,6 +161,7 @@ class Look:
                 narration=beat.narration,
                 visual_prompt=beat.visual_prompt,
                 is_cut=beat.is_cut,
+                is_adjusted=beat.is_adjusted,
                 negative_prompt=beat.negative_prompt,
                 revision=beat.revision,
                 status=task.status,
@@ -218,6 +219,7 @@ class Look:
                     narration=beat.narration,
                     visual_prompt=beat.visual_prompt,
                     is_cut=beat.is_cut,
+                    is_adjusted=beat.is_adjusted,
                     negative_prompt=beat.negative_prompt,
                     revision=beat.revision,
                 )
