@@ -222,8 +222,9 @@ def _answer(command: Callable[[Any], int], as_json: bool) -> None:  # noqa: FBT0
         )
         raise typer.Exit(2) from error
     except StateMachineError as error:
+        # The disk or the file of jobs failed before a job was touched; what stops one in mid-job is told by its command.
         _refuse(
-            "stopped", getattr(error, "code", "STORE_FAILED"), getattr(error, "message", str(error)), as_json=as_json
+            "refused", getattr(error, "code", "STORE_FAILED"), getattr(error, "message", str(error)), as_json=as_json
         )
         raise typer.Exit(1) from error
     raise typer.Exit(code)

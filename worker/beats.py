@@ -77,7 +77,7 @@ def cut_beats(
         raise PermanentError(
             "TOO_LONG",
             f"{duration_seconds:.0f} s need {count} scenes of at most {longest_seconds:g} s, and {max_scenes} are "
-            "allowed; cut the recording, or allow more scenes",
+            "allowed; cut the recording, or allow more scenes (--max-scenes, or maxScenes of the API)",
             user_action="upload_other_audio",
             details={"scenes": count, "max_scenes": max_scenes},
         )

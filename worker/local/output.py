@@ -16,10 +16,16 @@ from worker.ports import MediaStore
 
 CAPTIONS_SUFFIX = ".vtt"
 
+# What may lie beside `x.mp3` and holds its words, the best first.
+TRANSCRIPT_SUFFIXES = (".vtt", ".srt", ".txt")
+
 # The first line of captions that were written beside a video (WebVTT allows text there), so that a second run takes
 # them neither for a transcript that somebody wrote nor for one that must not be replaced.
 _HEADER = b"WEBVTT"
 _OWN_HEADER = b"WEBVTT made by ai-video-worker"
+
+# Of every MP4: the type of its first box, after four bytes of length (ISO/IEC 14496-12).
+_MP4_TYPE = b"ftyp"
 
 # What a folder must take for the work to begin.  A video is larger, but nobody knows yet by how much.
 _PROBE_BYTES = 64 * 1024
@@ -40,16 +46,19 @@ class Output:
         return self.video.with_suffix(CAPTIONS_SUFFIX)
 
     def check(self, *, recording: Path | None = None, with_captions: bool = True) -> None:
-        """Refuse what could not be written, before hours are spent on it.
+        """Refuse what could not be written, or would replace a person's own file, before hours are spent on it.
+
+        `recording` is what the video is made of, where it is known.
 
         Raises:
-            PermanentError: code OUTPUT_UNUSABLE.
+            PermanentError: codes OUTPUT_UNUSABLE, FILE_UNREADABLE.
             TransientError: code OUTPUT_FULL.
         """
-        self._check_name()
-        if recording is not None:
-            self._check_against(recording, with_captions=with_captions)
         try:
+            self._check_name()
+            if recording is not None:
+                self._check_against(recording)
+            self._check_replaced(with_captions=with_captions)
             with tempfile.TemporaryFile(dir=self.video.parent) as probe:
                 probe.write(bytes(_PROBE_BYTES))
                 probe.flush()
@@ -63,7 +72,7 @@ class Output:
         Both are whole on the disk before either gets its name.
 
         Raises:
-            PermanentError: code OUTPUT_UNUSABLE.
+            PermanentError: codes OUTPUT_UNUSABLE, FILE_UNREADABLE.
             TransientError: code OUTPUT_FULL.
         """
         wanted = [
@@ -77,6 +86,8 @@ class Output:
                     for key, path, header in wanted
                     if key
                 ]
+                # Once more: hours may have passed since `check`.
+                self._check_replaced(with_captions=bool(job.media.captions_key))
                 for temporary, path in written:
                     temporary.replace(path)
             _flush_folder(self.video.parent)
@@ -94,14 +105,25 @@ class Output:
         if not video.parent.is_dir():
             raise _unusable(f"there is no folder {video.parent} for {video.name}; make it, or choose another with -o")
 
-    def _check_against(self, recording: Path, *, with_captions: bool) -> None:
+    def _check_against(self, recording: Path) -> None:
         if _are_one_file(self.video, recording):
             raise _unusable(f"{self.video} is the recording itself, and would be replaced; choose another name with -o")
-        beside = recording.with_suffix(CAPTIONS_SUFFIX)
-        if with_captions and _are_one_file(self.captions, beside) and not is_own_captions(beside):
+        for transcript in transcripts_beside(recording):
+            if _are_one_file(self.video, transcript):
+                raise _unusable(
+                    f"{self.video} is the recording's transcript, and would be replaced; choose another name with -o"
+                )
+
+    def _check_replaced(self, *, with_captions: bool) -> None:
+        """What stands there may be replaced if it is a video, and captions if they are ours."""
+        if self.video.is_file() and not _is_video(self.video):
             raise _unusable(
-                f"the captions would replace {beside}, the recording's transcript; choose another name with -o, or "
-                "--no-captions"
+                f"{self.video} is no MP4 video, and would be replaced; choose another name with -o, or remove it"
+            )
+        if with_captions and self.captions.exists() and not is_own_captions(self.captions):
+            raise _unusable(
+                f"the captions would replace {self.captions}, which was not written by this program; choose another "
+                "name with -o, move that file away, or begin with --no-captions"
             )
 
     def _refusal(self, error: OSError) -> PermanentError | TransientError:
@@ -114,10 +136,27 @@ class Output:
         return _unusable(f"cannot write {self.video} ({reason}); check the folder's permissions, or choose another")
 
 
+def transcripts_beside(recording: Path) -> list[Path]:
+    """Where a transcript of this recording would lie, the best first; not the recording itself."""
+    places = (recording.parent / f"{recording.stem}{suffix}" for suffix in TRANSCRIPT_SUFFIXES)
+    return [place for place in places if place != recording]
+
+
 def is_own_captions(path: Path) -> bool:
-    """Whether this file was written by `Output.write`, and is nobody's transcript."""
-    with path.open("rb") as file:
-        return file.read(len(_OWN_HEADER)) == _OWN_HEADER
+    """Whether this file was written by `Output.write`, and is nobody's transcript.
+
+    Raises:
+        PermanentError: code FILE_UNREADABLE.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_OWN_HEADER)) == _OWN_HEADER
+    except OSError as error:
+        raise PermanentError(
+            "FILE_UNREADABLE",
+            f"cannot read {path} ({error.strerror}); check its permissions, or move it away",
+            user_action="none",
+        ) from error
 
 
 @contextmanager
@@ -146,6 +185,13 @@ def _flush_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _is_video(path: Path) -> bool:
+    """Whether this is an MP4, or an empty file, as `mktemp` leaves one."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    return not start or start[4:] == _MP4_TYPE
 
 
 def _are_one_file(path: Path, other: Path) -> bool:

@@ -5,22 +5,22 @@ watch and take over when its owner is gone.
 """
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
 from statemachine import Event, Execution, PermanentError
-from statemachine.errors import LeaseHeldError
+from statemachine.errors import ExecutionNotFoundError, LeaseHeldError, StoreError
+from worker.beats import cut_beats
 from worker.job import Options, Recording, new_job_data
 from worker.local import parts
-from worker.local.output import is_own_captions
+from worker.local.output import is_own_captions, transcripts_beside
 from worker.local.worker import LocalWorker
+from worker.providers.directory_media_store import DirectoryMediaStore
 
 # How often an idle runner looks at the job, so that whoever watches sees time pass.
 LOOK_EVERY = timedelta(milliseconds=200)
-
-# What may lie beside `x.mp3` and holds its words, the best first.
-TRANSCRIPT_SUFFIXES = (".vtt", ".srt", ".txt")
 
 
 class Runner:
@@ -33,49 +33,86 @@ class Runner:
     def begin(self, recording: Path, *, options: Options) -> str:
         """Import a recording, with the transcript beside it if there is one, start its job and return the job's id.
 
-        Nothing is stored unless the recording can be used and the chosen parts are there.
+        Nothing is kept unless the recording can be used, its price stays within the limit, and the job stands.
 
         Raises:
             PermanentError: those of `LocalWorker.require_parts`, and codes FILE_MISSING, FILE_UNREADABLE, EMPTY_FILE,
-                NOT_AUDIO, NO_AUDIO_STREAM, TOO_SHORT, TOO_LONG, CORRUPT.
-            TransientError: code STORAGE_FULL.
+                NOT_AUDIO, NO_AUDIO_STREAM, TOO_SHORT, TOO_LONG, CORRUPT, COST_LIMIT_EXCEEDED.
+            TransientError: codes STORAGE_FULL, STORAGE_UNAVAILABLE.
+            StoreError: the job could not be stored.
         """
         worker = self._worker
         worker.require_parts()
         _check_readable(recording)
-        facts = worker.assembler.measure(recording)
-        longest = worker.settings.longest_recording.total_seconds()
-        if facts.duration_seconds > longest:
-            raise PermanentError(
-                "TOO_LONG",
-                f"{recording} lasts {facts.duration_seconds:.0f} s, and {longest:.0f} s are allowed; cut it, or raise "
-                "AI_VIDEO_LONGEST_RECORDING_SECONDS",
-                user_action="upload_other_audio",
-            )
+        self._check_size(recording, worker.assembler.measure(recording).duration_seconds, options)
+        transcript = _transcript_beside(recording)
         job_id, run_id = uuid.uuid4().hex[:12], uuid.uuid4().hex
         folder = f"uploads/{job_id}/"
         key = f"{folder}recording{recording.suffix.lower()}"
-        worker.media.upload(recording, key)
-        transcript = _transcript_beside(recording)
-        transcript_key = None
-        if transcript is not None:
-            transcript_key = f"{folder}transcript{transcript.suffix.lower()}"
-            worker.media.upload(transcript, transcript_key)
-        worker.engine.start(
-            job_id,
-            {
-                **new_job_data(
-                    video_id=job_id,
-                    run_id=run_id,
-                    prefix=f"ai-video/{job_id}/{run_id}/",
-                    recording=Recording(key=key, filename=recording.name, transcript_key=transcript_key),
-                    options=options,
-                ),
-                **parts.as_data(worker.settings),
-            },
+        transcript_key = f"{folder}transcript{transcript.suffix.lower()}" if transcript else None
+        source = Recording(key=key, filename=recording.name, transcript_key=transcript_key)
+        data = new_job_data(
+            video_id=job_id,
             run_id=run_id,
+            prefix=f"ai-video/{job_id}/{run_id}/",
+            recording=source,
+            options=options,
         )
+        kept = source.model_dump(mode="json", exclude_none=True)
+        with self._kept_if_begun(job_id):
+            self._import(recording, key)
+            if transcript and transcript_key:
+                self._import(transcript, transcript_key)
+            worker.engine.start(
+                job_id,
+                {**data, **parts.as_data(worker.settings), "recording": {**kept, "path": str(recording.absolute())}},
+                run_id=run_id,
+            )
         return job_id
+
+    def _check_size(self, recording: Path, seconds: float, options: Options) -> None:
+        """Refuse now what planning would refuse, after a transcription that takes long and may cost."""
+        longest, model = self._worker.settings.longest_recording.total_seconds(), self._worker.model
+        if seconds > longest:
+            raise PermanentError(
+                "TOO_LONG",
+                f"{recording} lasts {seconds:.0f} s, and {longest:.0f} s are allowed; cut it, or raise "
+                "AI_VIDEO_LONGEST_RECORDING_SECONDS",
+                user_action="upload_other_audio",
+            )
+        cut_beats((), seconds, longest_seconds=model.longest_seconds, max_scenes=options.max_scenes)
+        # The clips are at least as long as the recording; planning knows the rest.
+        least, limit = seconds * model.usd_per_second, options.max_cost_usd
+        if limit is not None and least > limit + 1e-9:
+            raise PermanentError(
+                "COST_LIMIT_EXCEEDED",
+                f"{model.name} costs at least ${least:.2f} for {seconds:.0f} s, and the limit is ${limit:.2f}; raise "
+                "--max-cost (and AI_VIDEO_MAX_COST_USD, which it cannot pass), or cut the recording",
+                user_action="raise_limit",
+            )
+
+    def _import(self, path: Path, key: str) -> None:
+        try:
+            self._worker.media.upload(path, key)
+        except OSError as error:
+            raise _unreadable(path, error) from error
+
+    @contextmanager
+    def _kept_if_begun(self, job_id: str) -> Iterator[None]:
+        """Remove what was imported if it becomes no job.  In a bucket it stays: `MediaStore` deletes nothing."""
+        try:
+            yield
+        except BaseException:
+            media = self._worker.media
+            try:
+                self._worker.store.get(job_id)
+            except ExecutionNotFoundError:
+                if isinstance(media, DirectoryMediaStore):
+                    for key in list(media.keys(f"uploads/{job_id}/")):
+                        media.discard(key)
+            except StoreError:
+                pass  # nobody knows whether the job stands: it would need them
+            raise
 
     def resume(self, job_id: str) -> None:
         """Forget attempts and crashes and ask for a turn now; a turn at work elsewhere is left alone.
@@ -115,23 +152,32 @@ class Runner:
                 worker.clock.sleep(min(left, LOOK_EVERY))
 
 
+def source_of(execution: Execution) -> Path | None:
+    """Where the recording lay when the job was begun on this machine; None for a job that does not say."""
+    recording = execution.data.get("recording")
+    path = recording.get("path") if isinstance(recording, Mapping) else None
+    return Path(path) if isinstance(path, str) else None
+
+
 def _check_readable(recording: Path) -> None:
-    if not recording.exists():
-        raise PermanentError("FILE_MISSING", f"there is no file {recording}; check the name", user_action="none")
-    if not recording.is_file():
-        raise PermanentError("FILE_UNREADABLE", f"{recording} is no file; name a recording", user_action="none")
     try:
+        if not recording.exists():
+            raise PermanentError("FILE_MISSING", f"there is no file {recording}; check the name", user_action="none")
+        if not recording.is_file():
+            raise PermanentError("FILE_UNREADABLE", f"{recording} is no file; name a recording", user_action="none")
         with recording.open("rb"):
             pass
     except OSError as error:
-        raise PermanentError(
-            "FILE_UNREADABLE", f"cannot read {recording} ({error.strerror}); check its permissions", user_action="none"
-        ) from error
+        raise _unreadable(recording, error) from error
 
 
 def _transcript_beside(recording: Path) -> Path | None:
-    candidates = (recording.with_suffix(suffix) for suffix in TRANSCRIPT_SUFFIXES)
     # The captions of an earlier run may lie there too; taken for a transcript, they would caption themselves.
-    return next(
-        (path for path in candidates if path.is_file() and path != recording and not is_own_captions(path)), None
+    found = (path for path in transcripts_beside(recording) if path.is_file() and not is_own_captions(path))
+    return next(found, None)
+
+
+def _unreadable(path: Path, error: OSError) -> PermanentError:
+    return PermanentError(
+        "FILE_UNREADABLE", f"cannot read {path} ({error.strerror}); check its permissions", user_action="none"
     )

@@ -85,6 +85,20 @@ class DirectoryMediaStore:
             found += [unquote(str(relative / file)) for file in files]
         yield from sorted(key for key in found if key.startswith(prefix))
 
+    def discard(self, key: str) -> None:
+        """Remove an object that nothing refers to; none there is no error.
+
+        Raises:
+            TransientError: code STORAGE_UNAVAILABLE.
+        """
+        path = self._path(key)
+        try:
+            path.unlink(missing_ok=True)
+            if path.parent.is_dir() and not any(path.parent.iterdir()):
+                path.parent.rmdir()
+        except OSError as error:
+            raise self._storage_error(error, key) from error
+
     def uri(self, key: str) -> str:
         """`file:///…`, percent-encoded."""
         return self._path(key).as_uri()
@@ -132,7 +146,7 @@ class DirectoryMediaStore:
             return TransientError(
                 "STORAGE_FULL",
                 f"no space left in {self._root} for {key}; free some space there, or choose another folder, "
-                "then continue",
+                "then try again",
                 user_action="free_space",
             )
         if isinstance(error, IsADirectoryError | NotADirectoryError | FileExistsError):

@@ -1,8 +1,9 @@
 """The command line from end to end, with fakes for the parts that take long; `test_command_line` has the real ones."""
 
+import errno
 import json
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +11,25 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from statemachine import TransientError
+from statemachine import Engine, JsonValue, TransientError
+from statemachine.errors import StoreUnavailableError
 from tests.worker.fakes import NOON, FakeAssembler, FakePlanner, FakeRenderer, FakeTranscriber, job_data, spoken
 from worker.__main__ import app
+from worker.job import Caption, Job
 from worker.local import commands
 from worker.local.output import Output
 from worker.local.worker import LocalWorker
-from worker.ports import Clip, ClipRenderer, OperationLost, Refused, ScenePlanner, Transcriber, VideoAssembler
+from worker.ports import (
+    Clip,
+    ClipRenderer,
+    OperationLost,
+    Refused,
+    SceneClip,
+    ScenePlanner,
+    Transcriber,
+    VideoAssembler,
+    VideoFacts,
+)
 from worker.settings import Settings
 
 FILTERED = Refused("CONTENT_FILTERED", "violence", is_retryable=True, category="violence")
@@ -49,6 +62,17 @@ class InterruptedRenderer(FakeRenderer):
         return super().poll(operation)
 
 
+class FilmAssembler(FakeAssembler):
+    """Its videos begin as an MP4 does; nothing else may be replaced."""
+
+    def assemble(
+        self, scenes: Sequence[SceneClip], *, audio: Path, captions: Sequence[Caption], destination: Path
+    ) -> VideoFacts:
+        facts = super().assemble(scenes, audio=audio, captions=captions, destination=destination)
+        destination.write_bytes(b"\0\0\0\x18ftypisom" + destination.read_bytes())
+        return facts
+
+
 class Desk:
     """Somebody at a terminal, with a vendor and a clock that outlive each command."""
 
@@ -56,6 +80,7 @@ class Desk:
         self.folder = folder
         self.home = folder / "home"
         self.renderer = renderer
+        self.assembler = FilmAssembler()
         self.clock = PassingClock()
         self.audio = folder / "story.mp3"
         self.audio.write_bytes(b"a recording")
@@ -81,7 +106,7 @@ class Desk:
 
             @cached_property
             def assembler(self) -> VideoAssembler:
-                return FakeAssembler()
+                return desk.assembler
 
         worker = FakedWorker(settings, clock=self.clock)
         worker.store  # noqa: B018 - as `build_local` does: a home that cannot be used is told at once
@@ -114,6 +139,11 @@ class Desk:
     def job_ids(self) -> list[str]:
         self.do("list", "--json")
         return [str(line["id"]) for line in self.lines]
+
+    @property
+    def stored(self) -> list[str]:
+        """The names of all objects, jobs' or nobody's."""
+        return sorted(path.name for path in (self.home / "media").rglob("*") if path.is_file())
 
     def beats(self, prompts: Sequence[tuple[int, str]]) -> Path:
         path = self.folder / "beats.json"
@@ -202,6 +232,85 @@ def test_a_refusal_is_told_to_a_script_too(desk: Desk) -> None:
     error = last["error"]
     assert isinstance(error, dict)
     assert error["code"] == "FILE_MISSING"
+
+
+@pytest.mark.parametrize("seconds", [601.0, 4801.0])
+def test_a_recording_that_needs_too_many_scenes_is_refused_before_it_is_transcribed(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setenv("AI_VIDEO_LONGEST_RECORDING_SECONDS", "7200")
+    desk.assembler = FilmAssembler(duration_seconds=seconds)
+
+    assert desk.do("run", desk.audio, "-o", desk.video) == 2
+
+    assert "scenes of at most 8 s, and 75 are allowed" in desk.err
+    assert "--max-scenes" in desk.err
+    assert desk.job_ids == []
+    assert desk.stored == []
+
+
+def test_a_recording_that_needs_as_many_scenes_as_are_allowed_is_begun(desk: Desk) -> None:
+    desk.assembler = FilmAssembler(duration_seconds=16.0)
+
+    assert desk.do("run", desk.audio, "-o", desk.video, "--max-scenes", "1") == 2
+    assert desk.do("run", desk.audio, "-o", desk.video, "--max-scenes", "2", "--review") == 0
+
+
+def test_a_transcript_that_cannot_be_read_is_named_and_nothing_is_begun(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By hand: root, as whom tests may run, is refused nothing."""
+    transcript = desk.folder / "story.txt"
+    transcript.write_text("the keeper climbed the stairs")
+    whole = Path.open
+
+    def refuse(path: Path, mode: str = "r") -> object:
+        if path == transcript:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return whole(path, mode)
+
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "open", refuse)
+        assert desk.do("run", desk.audio, "-o", desk.video) == 2
+
+    assert f"cannot read {transcript} (Permission denied)" in desk.err
+    assert desk.job_ids == []
+    assert desk.stored == []
+
+
+def test_a_job_that_cannot_be_stored_leaves_no_copies_and_is_not_to_be_continued(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (desk.folder / "story.txt").write_text("the keeper climbed the stairs")
+
+    def is_locked(*_: object, **__: object) -> None:
+        raise StoreUnavailableError("the file of jobs is locked")
+
+    with monkeypatch.context() as locked:
+        locked.setattr(Engine, "start", is_locked)
+        assert desk.do("run", desk.audio, "-o", desk.video, "--json") == 1
+
+    (last,) = desk.lines
+    assert (last["event"], last["id"]) == ("refused", None)
+    assert "continue" not in desk.err
+    assert desk.stored == []
+    assert desk.job_ids == []
+
+
+def test_a_job_that_stands_after_all_keeps_its_recording(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer to the write was lost, or somebody pressed Ctrl-C right after it."""
+    start = Engine.start
+
+    def lose_the_answer(engine: Engine[Job], job_id: str, data: Mapping[str, JsonValue], *, run_id: str) -> None:
+        start(engine, job_id, data, run_id=run_id)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as lost:
+        lost.setattr(Engine, "start", lose_the_answer)
+        assert desk.do("run", desk.audio, "-o", desk.video) == 130
+
+    (job_id,) = desk.job_ids
+    assert desk.do("resume", job_id, "-o", desk.video) == 0
 
 
 def test_a_disk_that_fills_up_leaves_the_video_to_be_fetched(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ from pathlib import Path
 import pytest
 
 from statemachine import PermanentError, TransientError
-from tests.media import room_for
+from tests.media import room_for, write_clip
 from tests.worker.fakes import FakeMediaStore, job_data
 from worker.job import Job, MediaKeys
 from worker.local.output import Output, is_own_captions
 
-VIDEO = b"moving pictures " * 20_000
+START = b"\0\0\0\x18ftypisom"
+VIDEO = START + b"moving pictures " * 20_000
+OF_YESTERDAY = START + b"of yesterday"
 
 
 @pytest.fixture
@@ -43,7 +45,7 @@ def test_a_video_without_captions_stands_alone(tmp_path: Path, job: Job, media: 
 
 
 def test_what_stood_there_is_replaced(tmp_path: Path, job: Job, media: FakeMediaStore) -> None:
-    (tmp_path / "story.mp4").write_bytes(b"of yesterday")
+    (tmp_path / "story.mp4").write_bytes(OF_YESTERDAY)
 
     Output(tmp_path / "story.mp4").write(job, media)
 
@@ -53,7 +55,7 @@ def test_what_stood_there_is_replaced(tmp_path: Path, job: Job, media: FakeMedia
 def test_a_disk_that_fills_up_leaves_what_stood_there_and_nothing_else(
     tmp_path: Path, job: Job, media: FakeMediaStore
 ) -> None:
-    (tmp_path / "story.mp4").write_bytes(b"of yesterday")
+    (tmp_path / "story.mp4").write_bytes(OF_YESTERDAY)
 
     with (
         room_for(100_000),
@@ -62,7 +64,7 @@ def test_a_disk_that_fills_up_leaves_what_stood_there_and_nothing_else(
         Output(tmp_path / "story.mp4").write(job, media)
 
     assert caught.value.code == "OUTPUT_FULL"
-    assert contents(tmp_path) == {"story.mp4": b"of yesterday"}
+    assert contents(tmp_path) == {"story.mp4": OF_YESTERDAY}
 
 
 def test_a_full_disk_is_found_before_the_work_begins(tmp_path: Path) -> None:
@@ -133,6 +135,77 @@ def test_a_transcript_is_not_replaced_by_captions(tmp_path: Path) -> None:
     with pytest.raises(PermanentError, match=r"replace .*story\.vtt, .*--no-captions"):
         Output(tmp_path / "story.mp4").check(recording=recording)
     Output(tmp_path / "story.mp4").check(recording=recording, with_captions=False)
+
+
+@pytest.mark.parametrize("name", ["story.srt", "story.txt"])
+def test_no_transcript_is_replaced_by_the_video(tmp_path: Path, name: str) -> None:
+    recording = tmp_path / "story.mp3"
+    recording.write_bytes(b"sound")
+    (tmp_path / name).write_bytes(b"")
+
+    with pytest.raises(PermanentError, match="is the recording's transcript"):
+        Output(tmp_path / name).check(recording=recording)
+
+
+def test_a_file_that_is_no_video_is_not_replaced(tmp_path: Path, job: Job, media: FakeMediaStore) -> None:
+    """Whoever resumes a job may have forgotten what the recording's name was."""
+    (tmp_path / "story.mp3").write_bytes(b"ID3 sound")
+    output = Output(tmp_path / "story.mp3")
+
+    with pytest.raises(PermanentError, match=r"story\.mp3 is no MP4 video, and would be replaced"):
+        output.check()
+    with pytest.raises(PermanentError, match=r"story\.mp3 is no MP4 video, and would be replaced"):
+        output.write(job, media)
+    assert contents(tmp_path) == {"story.mp3": b"ID3 sound"}
+
+
+def test_a_video_as_it_really_is_may_be_replaced(tmp_path: Path) -> None:
+    write_clip(tmp_path / "story.mp4")
+
+    Output(tmp_path / "story.mp4").check()
+
+    assert [path.name for path in tmp_path.iterdir()] == ["story.mp4"]
+
+
+def test_an_empty_file_may_be_replaced(tmp_path: Path, job: Job, media: FakeMediaStore) -> None:
+    (tmp_path / "story.mp4").touch()
+
+    Output(tmp_path / "story.mp4").write(job, media)
+
+    assert contents(tmp_path)["story.mp4"] == VIDEO
+
+
+def test_captions_that_somebody_wrote_are_kept_even_if_they_come_late(
+    tmp_path: Path, job: Job, media: FakeMediaStore
+) -> None:
+    Output(tmp_path / "story.mp4").check()
+    (tmp_path / "story.vtt").write_text("WEBVTT by hand")
+
+    with pytest.raises(PermanentError, match=r"replace .*story\.vtt, which was not written by this program"):
+        Output(tmp_path / "story.mp4").write(job, media)
+
+    assert contents(tmp_path) == {"story.vtt": b"WEBVTT by hand"}
+
+
+def test_a_video_without_captions_leaves_those_of_somebody_else(
+    tmp_path: Path, job: Job, media: FakeMediaStore
+) -> None:
+    (tmp_path / "story.vtt").write_text("WEBVTT by hand")
+    silent = job.model_copy(update={"media": MediaKeys(video_key="video.mp4")})
+
+    Output(tmp_path / "story.mp4").write(silent, media)
+
+    assert contents(tmp_path) == {"story.mp4": VIDEO, "story.vtt": b"WEBVTT by hand"}
+
+
+def test_captions_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    """A folder: root, as whom tests may run, reads every file."""
+    (tmp_path / "story.vtt").mkdir()
+
+    with pytest.raises(PermanentError, match=r"cannot read .*story\.vtt") as caught:
+        Output(tmp_path / "story.mp4").check()
+
+    assert caught.value.code == "FILE_UNREADABLE"
 
 
 def test_captions_of_an_earlier_run_are_replaced(tmp_path: Path, job: Job, media: FakeMediaStore) -> None:

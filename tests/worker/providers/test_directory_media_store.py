@@ -144,3 +144,15 @@ def test_a_root_that_is_a_file_is_not_taken_for_a_folder(tmp_path: Path) -> None
 def test_an_address_is_plain_ascii(store: DirectoryMediaStore) -> None:
     """A file's address is percent-encoded; a browser would stop at the first space."""
     assert store.uri("recordings/Łódź, a b.mp3").endswith("/recordings/%C5%81%C3%B3d%C5%BA%2C%20a%20b.mp3")
+
+
+def test_a_discarded_object_is_gone_and_the_others_stay(store: DirectoryMediaStore, root: Path) -> None:
+    store.write(b"one", "uploads/1/recording.mp3")
+    store.write(b"two", "uploads/1/transcript.txt")
+    store.write(b"three", "uploads/2/recording.mp3")
+
+    for key in ("uploads/1/recording.mp3", "uploads/1/transcript.txt", "uploads/1/transcript.txt"):
+        store.discard(key)
+
+    assert list(store.keys("")) == ["uploads/2/recording.mp3"]
+    assert not (root / "uploads" / "1").exists()
