@@ -104,6 +104,36 @@ def test_shim_that_fails_does_not_hide_the_interpreter_behind_it(machine: Path) 
     assert f"making .venv with Python 3.11 ({machine}/bin/python3.11)" in result.stderr
 
 
+def test_version_chooses_its_best_interpreter_and_the_environment_beside_the_first(machine: Path) -> None:
+    add_interpreter(machine / "bin", "python3.11", version="3.11", rank=0)
+    add_interpreter(machine / "bin", "python3.13", version="3.13", rank=1)
+
+    result = set_up(machine, PYTHON="3.13", VENV=".venv-3.13")
+
+    assert f"making .venv-3.13 with Python 3.13 ({machine}/bin/python3.13)" in result.stderr
+
+
+def test_version_that_is_not_on_the_machine_has_an_exit_code_of_its_own(machine: Path) -> None:
+    """`make test-all` passes over it; a set-up that fails is another matter."""
+    add_interpreter(machine / "bin", "python3.11", version="3.11", rank=0)
+
+    result = set_up(machine, PYTHON="3.12", VENV=".venv-3.12")
+
+    assert result.returncode == 3
+    assert "no Python 3.12 that runs was found" in result.stderr
+
+
+def test_environment_is_made_nowhere_but_in_a_folder_of_its_own(machine: Path) -> None:
+    """What does not serve is removed first."""
+    (machine / "worker").mkdir()
+    add_interpreter(machine / "bin", "python3.11", version="3.11", rank=0)
+
+    result = set_up(machine, VENV="worker")
+
+    assert result.returncode == 2
+    assert (machine / "worker").is_dir()
+
+
 def test_environment_that_cannot_be_made_fails_the_set_up(machine: Path) -> None:
     """The stamp, by which make knows that nothing is to be done, is written only after exit code 0."""
     add_interpreter(machine / "bin", "python3.11", version="3.11", rank=0)
