@@ -120,7 +120,9 @@ class Worker:
         """Signs addresses of objects."""
         from worker.providers.s3_links import s3_links
 
-        return s3_links(self.settings.bucket, endpoint_url=os.environ.get("AWS_ENDPOINT_URL_S3"))
+        # As boto3 looks for it: something else than AWS that speaks S3, one for this service or one for all.
+        elsewhere = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+        return s3_links(self.settings.bucket, endpoint_url=elsewhere)
 
     @cached_property
     def media(self) -> MediaStore:

@@ -50,7 +50,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     server.start()
     host, port = server.get_host_and_port()
     url = f"http://{host}:{port}"
-    for name, value in {**SETTINGS, "AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_S3": url}.items():
+    for name, value in {**SETTINGS, "AWS_ENDPOINT_URL": url}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
     session = boto3.Session("none", "none", region_name="eu-central-1")
