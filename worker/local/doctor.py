@@ -228,6 +228,13 @@ def _model_garden(worker: LocalWorker) -> Finding:
             f"Model Garden was not asked whether {name} still exists",
             "pip install 'ai-video-worker[doctor]'",
         )
+    except google_inspector.NoModelGardenError:
+        return Finding(
+            "renderer",
+            "warning",
+            f"what answers for Vertex AI serves no Model Garden, so {name} was not looked up",
+            "unset GOOGLE_VERTEX_BASE_URL, unless a stand-in is meant",
+        )
     except google_inspector.InspectionDeniedError:
         return Finding(
             "renderer",

@@ -16,6 +16,10 @@ class InspectorMissingError(Exception):
     """google-cloud-aiplatform is not installed."""
 
 
+class NoModelGardenError(Exception):
+    """What answers at this address knows nothing of Model Garden: a stand-in for Vertex AI, or a proxy."""
+
+
 class InspectionDeniedError(Exception):
     """These credentials may not ask Model Garden; whether they may order clips is another question."""
 
@@ -32,6 +36,7 @@ def launch_stage(model: str, *, location: str, token: str, base_url: str | None 
 
     Raises:
         InspectorMissingError: the extra is not installed.
+        NoModelGardenError: another server answers.
         InspectionDeniedError: code 403.
         PermanentError: code PROVIDER_UNAUTHORIZED, MODEL_GARDEN_UNREACHABLE.
     """
@@ -56,7 +61,10 @@ def launch_stage(model: str, *, location: str, token: str, base_url: str | None 
             found = client.get_publisher_model(
                 name=f"publishers/google/models/{model}", retry=None, timeout=TIMEOUT_SECONDS
             )
-    except exceptions.NotFound:
+    except exceptions.NotFound as error:
+        # Google's own "not found" is JSON; a server that has no such address answers otherwise.
+        if "json" not in error.response.headers.get("content-type", ""):
+            raise NoModelGardenError from error
         return None
     except exceptions.Forbidden as error:
         raise InspectionDeniedError from error

@@ -188,6 +188,19 @@ def test_a_model_that_left_model_garden_is_broken(office: Office) -> None:
     assert "AI_VIDEO_VEO_MODEL" in remedy
 
 
+def test_a_stand_in_for_vertex_that_serves_no_model_garden_is_a_warning(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_VERTEX_BASE_URL", office.vendors.url)
+
+    *_, (level, text, _) = office.about("renderer", renderer="veo", veo_output_gcs_uri="gs://clips/ai")
+
+    assert (level, text) == (
+        "warning",
+        f"what answers for Vertex AI serves no Model Garden, so {VEO} was not looked up",
+    )
+
+
 def test_a_preview_is_a_warning(office: Office) -> None:
     office.garden.published[VEO] = "PUBLIC_PREVIEW"
 
