@@ -18,9 +18,9 @@ from worker.models import AspectRatio
 EXIT_CODES = """\b
 Exit codes:
   0    done, or at rest until a person has decided (--review)
-  1    the job failed, or its video could not be stored; the message says why and how to go on
+  1    the job failed, or the disk or the file of jobs did; the message says why and how to go on
   2    wrong use: an option, a job's id, or a file that cannot be used
-  130  interrupted (Ctrl-C, SIGTERM); the message says how to go on
+  130  interrupted (Ctrl-C, SIGTERM, or nobody reads the output any more); the message says how to go on
 """
 
 app = typer.Typer(
@@ -46,6 +46,24 @@ JobId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="Of a job; i
 VideoFile: TypeAlias = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="VIDEO", help="Where to put the finished video.")
 ]
+MaxCost: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        min=0,
+        metavar="USD",
+        help="Order no clips that would cost more; at most AI_VIDEO_MAX_COST_USD.  [default: that]",
+    ),
+]
+LaterMaxCost: TypeAlias = Annotated[
+    float | None,
+    typer.Option(
+        "--max-cost",
+        min=0,
+        metavar="USD",
+        help="A new limit for all clips of the job; at most AI_VIDEO_MAX_COST_USD.  [default: as it was begun with]",
+    ),
+]
 BeatsFile: TypeAlias = Annotated[
     Path | None,
     typer.Option("--beats", metavar="FILE", help='Scenes to change: JSON, [{"scene_index": 0, "visual_prompt": "…"}].'),
@@ -66,6 +84,7 @@ def run(  # noqa: PLR0913, RUF100 - one parameter for each option
     review: Annotated[bool, typer.Option("--review", help="Stop when the scenes are planned, for approval.")] = False,
     captions: Annotated[bool, typer.Option(help="Captions in the video, and beside it as .vtt.")] = True,
     max_scenes: Annotated[int, typer.Option(min=1, help="Refuse a recording that needs more scenes.")] = 75,
+    max_cost: MaxCost = None,
     transcriber: Annotated[
         Literal["sphinx", "aws"] | None,
         typer.Option(
@@ -89,6 +108,7 @@ def run(  # noqa: PLR0913, RUF100 - one parameter for each option
         "style": style,
         "language": language,
         "max_scenes": max_scenes,
+        "max_cost_usd": max_cost,
         "review_before_render": review,
         "captions": captions,
     }
@@ -113,22 +133,34 @@ def resume(job_id: JobId, output: VideoFile = None, *, home: Home = None, as_jso
 
 
 @app.command(epilog=EXIT_CODES)
-def retry(
-    job_id: JobId, output: VideoFile = None, *, beats: BeatsFile = None, home: Home = None, as_json: AsJson = False
+def retry(  # noqa: PLR0913, RUF100 - one parameter for each option
+    job_id: JobId,
+    output: VideoFile = None,
+    *,
+    beats: BeatsFile = None,
+    max_cost: LaterMaxCost = None,
+    home: Home = None,
+    as_json: AsJson = False,
 ) -> None:
     """Send a failed job back to where it failed.
 
     Everything that was made is kept.  A scene that a content filter refused has to be changed, with --beats.
     """
-    _in_session(lambda session: session.retry(job_id, output, beats), home, as_json)
+    _in_session(lambda session: session.retry(job_id, output, beats, max_cost), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
-def approve(
-    job_id: JobId, output: VideoFile = None, *, beats: BeatsFile = None, home: Home = None, as_json: AsJson = False
+def approve(  # noqa: PLR0913, RUF100 - one parameter for each option
+    job_id: JobId,
+    output: VideoFile = None,
+    *,
+    beats: BeatsFile = None,
+    max_cost: LaterMaxCost = None,
+    home: Home = None,
+    as_json: AsJson = False,
 ) -> None:
     """Approve the planned scenes, and make the video."""
-    _in_session(lambda session: session.approve(job_id, output, beats), home, as_json)
+    _in_session(lambda session: session.approve(job_id, output, beats, max_cost), home, as_json)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -213,6 +245,8 @@ def _answer(command: Callable[[Any], int], as_json: bool) -> None:  # noqa: FBT0
         from worker.local import commands  # noqa: PLC0415 - engine, rich and media: --help must not wait for them
 
         code = command(commands)
+    except BrokenPipeError as error:  # `… | head`: there is nobody to tell anything
+        raise typer.Exit(130) from error
     except KeyboardInterrupt as error:
         _refuse("interrupted", "INTERRUPTED", "nothing was begun; run it again", as_json=as_json)
         raise typer.Exit(130) from error
@@ -222,7 +256,7 @@ def _answer(command: Callable[[Any], int], as_json: bool) -> None:  # noqa: FBT0
         )
         raise typer.Exit(2) from error
     except StateMachineError as error:
-        # The disk or the file of jobs failed before a job was touched; what stops one in mid-job is told by its command.
+        # The disk or the file of jobs failed before a job was touched; its command tells what stops one in mid-job.
         _refuse(
             "refused", getattr(error, "code", "STORE_FAILED"), getattr(error, "message", str(error)), as_json=as_json
         )

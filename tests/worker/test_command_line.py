@@ -10,8 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from statemachine import Engine, SystemClock
+from statemachine.memory import MemoryDispatcher
 from statemachine.sqlite import SqliteStore
 from tests.media import room_for, write_clip, write_sound
+from tests.worker.fakes import job_data
+from worker.local.commands import drawn_machine
 
 ROOT = Path(__file__).parents[2]
 
@@ -23,12 +27,12 @@ class Program:
         self.folder = folder
         self.environment = {**os.environ, "PYTHONPATH": str(ROOT), "AI_VIDEO_HOME": str(folder / "home")}
 
-    def start(self, *words: str) -> "subprocess.Popen[str]":
+    def start(self, *words: str, out: int = subprocess.PIPE) -> "subprocess.Popen[str]":
         return subprocess.Popen(  # noqa: S603, RUF100 - this project's own program
             [sys.executable, "-m", "worker", *words],
             cwd=self.folder,
             env=self.environment,
-            stdout=subprocess.PIPE,
+            stdout=out,
             stderr=subprocess.PIPE,
             encoding="utf-8",
         )
@@ -137,6 +141,45 @@ def test_what_is_ended_from_outside_can_be_resumed(program: Program) -> None:
     assert program.left_under("film") == []
     code, _, err = program.do("resume", job_id[:6], "-o", "film.mp4")
     assert (code, err.splitlines()[-1]) == (0, "completed: film.mp4 (2.5 s)")
+
+
+def test_a_reader_who_goes_away_interrupts_the_job(program: Program) -> None:
+    """As `run … --json | head -1` does."""
+    write_sound(program.folder / "talk.wav", seconds=2.5)
+
+    with program.start("run", "talk.wav", "-o", "film.mp4", "--json") as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        job_id = json.loads(process.stdout.readline())["id"]
+        process.stdout.close()
+        err = process.stderr.read().splitlines()
+        code = process.wait(timeout=60)
+
+    assert code == 130
+    assert err[0] == f"interrupted: job {job_id} can go on where it was"
+    assert err[1].startswith("to go on: ")
+    assert len(err) == 2
+    assert program.left_under("film") == []
+    code, _, err_of_resume = program.do("resume", job_id, "-o", "film.mp4")
+    assert (code, err_of_resume.splitlines()[-1]) == (0, "completed: film.mp4 (2.5 s)")
+
+
+@pytest.mark.parametrize("words", [["graph"], ["list"], ["list", "--json"]])
+def test_an_answer_that_nobody_reads_ends_quietly(program: Program, words: list[str]) -> None:
+    (program.folder / "home").mkdir()
+    with SqliteStore(program.folder / "home" / "jobs.sqlite3") as store:
+        Engine(drawn_machine(), store=store, dispatcher=MemoryDispatcher(), clock=SystemClock()).start(
+            "abc", job_data()
+        )
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    with os.fdopen(writing, "wb") as unread:
+        process = program.start(*words, out=unread.fileno())
+    with process:
+        _, err = process.communicate(timeout=60)
+
+    assert (process.returncode, err) == (130, "")
 
 
 def test_no_traceback_is_shown_for_wrong_use(program: Program) -> None:

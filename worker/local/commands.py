@@ -15,22 +15,33 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
-from rich.console import Console
+from rich.console import Console, RenderableType
 
 from statemachine import Execution, Failure, JsonValue, Machine, Patch, PermanentError, StateMachineError
 from statemachine.diagram import mermaid, table
 from statemachine.errors import EventNotAllowedError, ExecutionNotFoundError, StepError
 from worker.bootstrap import Worker
 from worker.edits import BeatEdit, approve_patch, retry_patch
-from worker.job import Job, Options
+from worker.handlers.api.view import remaining_usd
+from worker.job import Job, Options, committed_usd
 from worker.local import parts
 from worker.local.output import Output
-from worker.local.runner import Runner
-from worker.local.terminal import JsonView, Look, Watching, job_page, jobs_table, scenes_table, view_for
+from worker.local.runner import Runner, source_of
+from worker.local.terminal import (
+    JsonView,
+    Look,
+    Watching,
+    cost_words,
+    job_page,
+    jobs_table,
+    print_line,
+    scenes_table,
+    usd,
+    view_for,
+)
 from worker.local.worker import LocalWorker, build_local
-from worker.models import STORYBOARD
+from worker.models import STORYBOARD, VideoModel
 from worker.pipeline import pipeline
-from worker.progress import progress
 from worker.settings import Settings, default_home
 from worker.steps.render import RenderPorts
 
@@ -45,6 +56,20 @@ _EDITS = TypeAdapter(list[BeatEdit])
 _BEATS_FORM = (
     'beats.json:       [{"scene_index": 0, "visual_prompt": "what is to be seen"}], scenes without a clip only'
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """How to go on: what for, and the command line that does it; none where a person has to do something first."""
+
+    text: str
+    command: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}{self.command}"
+
+
+_BEATS_ADVICE = Advice(_BEATS_FORM)
 
 _WHEN = {
     "retried": "only a job that failed can be retried",
@@ -65,6 +90,8 @@ class Session:
     def run(self, recording: Path, destination: Path, options: Mapping[str, object]) -> int:
         """Make a video of `recording`; `options` are fields of `Options`."""
         wanted, output = Options.model_validate(options), Output(destination)
+        limit = _lower(wanted.max_cost_usd, self.settings.max_cost_usd)
+        wanted = wanted.model_copy(update={"max_cost_usd": limit})
         output.check(recording=recording, with_captions=wanted.captions)
         with self._worker() as worker:
             job_id = Runner(worker).begin(recording, options=wanted)
@@ -72,25 +99,41 @@ class Session:
 
     def resume(self, abbreviation: str, destination: Path | None) -> int:
         """Go on with a job that was interrupted, or wait for whoever works on it."""
-        output = _checked(destination)
         with self._at_work_on(abbreviation) as (worker, execution):
+            output = _checked(destination, execution)
             Runner(worker).resume(execution.execution_id)
             return self._finish(worker, execution.execution_id, output, event="resumed")
 
-    def retry(self, abbreviation: str, destination: Path | None, beats: Path | None) -> int:
+    def retry(
+        self, abbreviation: str, destination: Path | None, beats: Path | None, max_cost: float | None = None
+    ) -> int:
         """Send a failed job back to where it failed."""
-        output = _checked(destination)
         edits = _edits(beats)
         with self._at_work_on(abbreviation) as (worker, execution):
-            self._signal(worker, execution, "retried", lambda job: retry_patch(job, edits))
+            output = _checked(destination, execution)
+            model = worker.model
+            self._signal(
+                worker,
+                execution,
+                "retried",
+                lambda job: self._within_limit(job, retry_patch(job, edits), max_cost, model),
+            )
             return self._finish(worker, execution.execution_id, output, event="retried")
 
-    def approve(self, abbreviation: str, destination: Path | None, beats: Path | None) -> int:
+    def approve(
+        self, abbreviation: str, destination: Path | None, beats: Path | None, max_cost: float | None = None
+    ) -> int:
         """Approve the scenes of a job that waits for it, and go on."""
-        output = _checked(destination)
         edits = _edits(beats)
         with self._at_work_on(abbreviation) as (worker, execution):
-            self._signal(worker, execution, "approved", lambda job: approve_patch(job, edits))
+            output = _checked(destination, execution)
+            model = worker.model
+            self._signal(
+                worker,
+                execution,
+                "approved",
+                lambda job: self._within_limit(job, approve_patch(job, edits), max_cost, model),
+            )
             return self._finish(worker, execution.execution_id, output, event="approved")
 
     # --- commands that answer at once --------------------------------------------------------------------------------
@@ -115,7 +158,7 @@ class Session:
             for look in looks:
                 _print_json(_summary(look))
         elif looks:
-            _console().print(jobs_table(looks))
+            _print_page(jobs_table(looks))
         else:
             _complain(f"there are no jobs in {self.settings.home}")
         return DONE
@@ -129,7 +172,7 @@ class Session:
         elif self.as_json:
             _print_json(_details(look))
         else:
-            _console().print(job_page(look, advice=self._advice(look.execution, None)))
+            _print_page(job_page(look, advice=[str(advice) for advice in self._advice(look.execution, None)]))
         return DONE
 
     def doctor(self) -> int:
@@ -145,7 +188,7 @@ class Session:
             warnings = sum(finding.level == "warning" for finding in found)
             _print_json({"event": "examined", "broken": broken, "warnings": warnings})
         else:
-            _console().print(findings_table(found))
+            _print_page(findings_table(found))
         return FAILED if broken else DONE
 
     # --- small parts -------------------------------------------------------------------------------------------------
@@ -179,17 +222,34 @@ class Session:
                 raise
             raise PermanentError(error.code, f"{error.message}, with --beats FILE\n{_BEATS_FORM}") from error
 
+    def _within_limit(self, job: Job, patch: Patch, max_cost: float | None, model: VideoModel) -> Patch:
+        """The patch with the limit that holds from now on; refused if what is left to be ordered would pass it."""
+        asked = job.options.max_cost_usd if max_cost is None else max_cost
+        limit = _lower(asked, self.settings.max_cost_usd)
+        remaining = remaining_usd(job, model)
+        price = committed_usd(job.tasks) + remaining
+        if limit is not None and remaining and price > limit + 1e-9:
+            raise PermanentError(
+                "COST_LIMIT_EXCEEDED",
+                f"the clips of job {job.video_id} cost ${price:.2f}, and the limit is ${limit:.2f}; raise --max-cost "
+                "(and AI_VIDEO_MAX_COST_USD, which it cannot pass)",
+                user_action="raise_limit",
+            )
+        return patch if limit == job.options.max_cost_usd else {**patch, ("options", "max_cost_usd"): limit}
+
     def _finish(self, worker: LocalWorker, job_id: str, output: Output | None, *, event: str) -> int:
         """Drive the job, and tell how it ended."""
         view = view_for(as_json=self.as_json)
-        if isinstance(view, JsonView):
-            view.event(event, {"id": job_id, "home": str(self.settings.home)})
+        watching = Watching(
+            job_id, store=worker.store, clock=worker.clock, profile=worker.profile, model=worker.model, view=view
+        )
         try:
-            watching = Watching(job_id, store=worker.store, clock=worker.clock, profile=worker.profile, view=view)
+            if isinstance(view, JsonView):
+                view.event(event, {"id": job_id, "home": str(self.settings.home)})
             with watching:
                 execution = Runner(worker).run(job_id, watch=watching.show)
             return self._conclude(worker, execution, output)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, BrokenPipeError):  # somebody wants it to end, or nobody reads what it says
             self._tell("interrupted", worker.store.get(job_id), output)
             return INTERRUPTED
         except StateMachineError as error:
@@ -211,12 +271,15 @@ class Session:
     ) -> None:
         """The last word: one line of JSON, or what happened and how to go on."""
         job = Job.model_validate(execution.data)
+        price = remaining_usd(job, self._made_with(execution).model)
         if self.as_json:
             facts = self._facts(execution, event=event, output=output, trouble=trouble)
             if event == "reviewing":
                 facts["scenes"] = _scenes(job)
+                facts["price_usd"], facts["limit_usd"] = usd(price), job.options.max_cost_usd
             _print_json(facts)
-            return
+            if event != "interrupted":
+                return  # else said on standard error too: whoever closed a pipe reads no more than that
         job_id = execution.execution_id
         for code, message in job.warnings.items():
             _complain(f"note: {message} ({code})")
@@ -225,40 +288,57 @@ class Session:
                 place = str(output.video) if output else job.final_video_url
                 _complain(f"completed: {place} ({job.media.duration_seconds or 0:.1f} s)")
             case "reviewing":
-                _console().print(scenes_table(job))
-                _complain(f"job {job_id} waits for you")
+                _print_page(scenes_table(job))
+                _complain(
+                    f"job {job_id} waits for you" + (f"; its clips cost {cost_words(price, job)}" if price else "")
+                )
             case "interrupted":
                 _complain(f"interrupted: job {job_id} can go on where it was")
             case "failed":
                 _complain(f"failed: {_failure_words(execution)}")
             case _:
                 _complain(f"{event}: {trouble}")
-        for line in self._advice(execution, output, is_delivered=event == "completed"):
-            _complain(line)
+        for advice in self._advice(execution, output, is_delivered=event == "completed"):
+            _complain(str(advice))
 
-    def _advice(self, execution: Execution, output: Output | None, *, is_delivered: bool = False) -> Sequence[str]:
-        """How to go on, as commands to be copied."""
+    def _advice(self, execution: Execution, output: Output | None, *, is_delivered: bool = False) -> Sequence[Advice]:
+        """How to go on."""
         job_id = execution.execution_id
         if execution.state == "reviewing":
             return (
-                f"to go on:         {self._command('approve', job_id, output)}",
-                f"with other words: {self._command('approve', job_id, output, '--beats', 'beats.json')}",
-                _BEATS_FORM,
+                Advice("to go on:         ", self._command("approve", job_id, output)),
+                Advice("with other words: ", self._command("approve", job_id, output, "--beats", "beats.json")),
+                _BEATS_ADVICE,
             )
         if execution.status == "processing":
-            return (f"to go on: {self._command('resume', job_id, output)}",)
+            return (Advice("to go on: ", self._command("resume", job_id, output)),)
         if execution.status == "completed":
             wanted = output or Output(Path("video.mp4"))
-            return () if is_delivered else (f"to have the video: {self._command('resume', job_id, wanted)}",)
+            return () if is_delivered else (Advice("to have the video: ", self._command("resume", job_id, wanted)),)
+        return self._advice_on_failure(execution, output)
+
+    def _advice_on_failure(self, execution: Execution, output: Output | None) -> Sequence[Advice]:
+        job_id = execution.execution_id
         action = execution.failure.user_action if execution.failure else "retry"
-        if action == "edit_scene":
-            return (f"to go on: {self._command('retry', job_id, output, '--beats', 'beats.json')}", _BEATS_FORM)
-        if action in {"upload_other_audio", "none"}:
-            return ("to go on: run it again with another recording",)
-        lines = [f"to go on: {self._command('retry', job_id, output)}"]
+        match action:
+            case "edit_scene":
+                return (
+                    Advice("to go on: ", self._command("retry", job_id, output, "--beats", "beats.json")),
+                    _BEATS_ADVICE,
+                )
+            case "raise_limit":
+                return (
+                    Advice("to go on: ", self._command("retry", job_id, output, "--max-cost", "USD")),
+                    Advice(f"AI_VIDEO_MAX_COST_USD={self.settings.max_cost_usd} is the most that it can allow"),
+                )
+            case "fix_transcript":  # the job keeps the copy that it was begun with
+                return (Advice(f"to go on: remove or correct {_transcript_of(execution)}, then run it again"),)
+            case "upload_other_audio" | "none":
+                return (Advice("to go on: run it again with another recording"),)
+        advice = [Advice("to go on: ", self._command("retry", job_id, output))]
         if action == "contact_admin" or (execution.failure and execution.failure.code in {"INTERNAL", "CRASHED"}):
-            lines.append(f"details:  {log_path(self.settings)}")
-        return lines
+            advice.append(Advice(f"details:  {log_path(self.settings)}"))
+        return advice
 
     def _command(self, name: str, job_id: str, output: Output | None = None, *more: str) -> str:
         """A command line that works as it is copied."""
@@ -283,6 +363,7 @@ class Session:
         video = None
         if execution.status == "completed" and trouble is None:
             video = str(output.video) if output else job.final_video_url
+        advice = self._advice(execution, output, is_delivered=video is not None)
         return {
             "event": event,
             "id": execution.execution_id,
@@ -291,13 +372,18 @@ class Session:
             "duration_seconds": job.media.duration_seconds,
             "error": error_json(trouble) if trouble else _failure_json(execution.failure),
             "warnings": dict(job.warnings),
-            "next": list(self._advice(execution, output, is_delivered=video is not None)),
+            "next": [one.command for one in advice if one.command],
+            "hints": [one.text for one in advice if not one.command],
         }
 
     def _look(self, worker: LocalWorker, execution: Execution) -> Look:
         job = Job.model_validate(execution.data)
-        profile = LocalWorker(parts.of_job(execution, self.settings)).profile
-        return Look(execution, job, progress(execution, job, worker.clock.now(), profile))
+        made_with = self._made_with(execution)
+        return Look.at(execution, job, now=worker.clock.now(), profile=made_with.profile, model=made_with.model)
+
+    def _made_with(self, execution: Execution) -> LocalWorker:
+        """The parts that the job was begun with, none of them built."""
+        return LocalWorker(parts.of_job(execution, self.settings))
 
 
 def graph(form: GraphForm, destination: Path | None) -> int:
@@ -443,13 +529,26 @@ def _edits(path: Path | None) -> list[BeatEdit]:
         ) from error
 
 
-def _checked(destination: Path | None) -> Output | None:
+def _checked(destination: Path | None, execution: Execution) -> Output | None:
     """Where the video goes, if somebody wants it."""
     if destination is None:
         return None
-    output = Output(destination)
-    output.check()
+    job, output = Job.model_validate(execution.data), Output(destination)
+    is_captioned = bool(job.media.captions_key) if execution.status == "completed" else job.options.captions
+    output.check(recording=source_of(execution), with_captions=is_captioned)
     return output
+
+
+def _transcript_of(execution: Execution) -> str:
+    """The transcript beside the recording, as the person knows it."""
+    recording = Job.model_validate(execution.data).recording
+    place = source_of(execution) or Path(recording.filename)
+    return str(place.with_suffix(Path(recording.transcript_key or "").suffix))
+
+
+def _lower(limit: float | None, ceiling: float | None) -> float | None:
+    """What a person allows, as far as the settings do; None: no limit."""
+    return min((usd for usd in (limit, ceiling) if usd is not None), default=None)
 
 
 def _not_now(execution: Execution, event: str) -> PermanentError:
@@ -468,6 +567,8 @@ def _summary(look: Look) -> dict[str, JsonValue]:
         "recording": job.recording.filename,
         "title": job.title,
         "video": job.final_video_url,
+        "price_usd": usd(look.price_usd),
+        "limit_usd": job.options.max_cost_usd,
         "duration_seconds": job.media.duration_seconds,
         "error": _failure_json(execution.failure),
         "started_at": _iso(execution.started_at),
@@ -557,9 +658,12 @@ def _near(path: Path) -> str:
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
-def _console() -> Console:
-    """Standard output; in a pipe as wide as it takes, so that no line is broken."""
-    return Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+def _print_page(page: RenderableType) -> None:
+    """Print on standard output; in a pipe as wide as it takes, so that no line is broken."""
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    with console.capture() as drawn:  # printed by us: rich ends the program when nobody reads
+        console.print(page)
+    _say(drawn.get().removesuffix("\n"))
 
 
 def _print_json(facts: Mapping[str, JsonValue]) -> None:
@@ -567,8 +671,9 @@ def _print_json(facts: Mapping[str, JsonValue]) -> None:
 
 
 def _say(text: str) -> None:
-    print(text, flush=True)  # noqa: T201 - the answer of a command
+    print_line(text, sys.stdout)
 
 
 def _complain(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)  # noqa: T201 - what is said to a person beside the answer
+    """Say to a person, beside the answer."""
+    print_line(text, sys.stderr)

@@ -4,11 +4,13 @@ Pictures go to standard error, so that standard output holds nothing but what a 
 """
 
 import json
+import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -23,7 +25,9 @@ from rich.text import Text
 from statemachine import Execution, JsonValue, Store
 from statemachine.clock import Clock
 from statemachine.errors import ExecutionNotFoundError, StoreError
-from worker.job import Job
+from worker.handlers.api.view import remaining_usd
+from worker.job import Job, committed_usd
+from worker.models import VideoModel
 from worker.progress import Profile, Progress, StepProgress, TimeLeft, progress
 
 LOOK_EVERY = timedelta(milliseconds=250)
@@ -39,11 +43,22 @@ _MARKS = {
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """A job as it stands at one moment."""
+    """A job as it stands at one moment.
+
+    Attributes:
+        price_usd: of all clips, those that were paid for and those still to be ordered; None until they are planned.
+    """
 
     execution: Execution
     job: Job
     progress: Progress
+    price_usd: float | None = None
+
+    @classmethod
+    def at(cls, execution: Execution, job: Job, *, now: datetime, profile: Profile, model: VideoModel) -> Self:
+        """What can be told of it now, with the parts that make it."""
+        price = committed_usd(job.tasks) + remaining_usd(job, model) if job.beats else None
+        return cls(execution, job, progress(execution, job, now, profile), price)
 
 
 class View(Protocol):
@@ -108,7 +123,8 @@ class LineView:
         self._phase = phase
         count = look.progress.scenes_total or 0
         scenes = f" {count} scene{'s' if count != 1 else ''}" if phase == "rendering" else ""
-        print(f"{phase}{scenes}", file=self._stream, flush=True)
+        price = _price_words(look) if phase == "rendering" else ""
+        print_line(f"{phase}{scenes}{price}", self._stream)
 
 
 class JsonView:
@@ -129,7 +145,7 @@ class JsonView:
 
     def show(self, look: Look) -> None:
         """Print how the job stands, unless nothing but time has passed."""
-        told = {"phase": look.execution.state, **look.progress.as_json()}
+        told = {"phase": look.execution.state, **look.progress.as_json(), "price_usd": usd(look.price_usd)}
         told_of_change = {name: value for name, value in told.items() if name not in {"elapsed_seconds", "eta_seconds"}}
         if told_of_change == self._shown:
             return
@@ -138,21 +154,25 @@ class JsonView:
 
     def event(self, name: str, facts: Mapping[str, JsonValue]) -> None:
         """Print one event."""
-        print(json.dumps({"event": name, **facts}, ensure_ascii=False), file=self._stream, flush=True)
+        print_line(json.dumps({"event": name, **facts}, ensure_ascii=False), self._stream)
 
 
 class Watching:
     """Looks at a job several times a second while it is entered, whoever works on it, and shows what it finds.
 
     In a thread of its own: a turn that recognises or draws holds the main thread for minutes.  Whoever runs the turns
-    calls `show` after each, so that a phase shorter than a look is not missed.
+    calls `show` after each, so that a phase shorter than a look is not missed.  When nobody reads any more, the program
+    is asked to end, as by SIGTERM.
     """
 
-    def __init__(self, job_id: str, *, store: Store, clock: Clock, profile: Profile, view: View) -> None:
+    def __init__(
+        self, job_id: str, *, store: Store, clock: Clock, profile: Profile, model: VideoModel, view: View
+    ) -> None:
         self._job_id = job_id
         self._store = store
         self._clock = clock
         self._profile = profile
+        self._model = model
         self._view = view
         self._one_at_a_time = threading.Lock()
         self._ended = threading.Event()
@@ -174,7 +194,13 @@ class Watching:
 
     def _watch(self) -> None:
         while True:
-            self._look()
+            try:
+                self._look()
+            except BrokenPipeError:
+                # A signal, because the main thread may be in a turn for minutes; and not SIGINT, which a shell has its
+                # background jobs ignore.
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+                return
             if self._ended.wait(LOOK_EVERY.total_seconds()):
                 return
 
@@ -193,7 +219,8 @@ class Watching:
             if self._seen is None or self._seen[0] != execution.revision:
                 self._seen = (execution.revision, Job.model_validate(execution.data))
             job = self._seen[1]
-            self._view.show(Look(execution, job, progress(execution, job, self._clock.now(), self._profile)))
+            now = self._clock.now()
+            self._view.show(Look.at(execution, job, now=now, profile=self._profile, model=self._model))
 
 
 def view_for(*, as_json: bool) -> View:
@@ -201,6 +228,27 @@ def view_for(*, as_json: bool) -> View:
     if as_json:
         return JsonView(sys.stdout)
     return DrawnView(Console(stderr=True)) if sys.stderr.isatty() else LineView(sys.stderr)
+
+
+def print_line(text: str, stream: TextIO) -> None:
+    """Print a line at once.
+
+    Raises:
+        BrokenPipeError: nobody reads it any more; what is printed there from now on is lost without an error.
+    """
+    try:
+        print(text, file=stream, flush=True)
+    except BrokenPipeError:
+        # Else the last words, and the interpreter when it flushes at its end, would fail on the same pipe again.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)
+        raise
+
+
+def usd(amount: float | None) -> float | None:
+    """An amount as it is told: in hundredths of a cent, as fine as prices are."""
+    return None if amount is None else round(amount, 4)
 
 
 def jobs_table(looks: Sequence[Look]) -> Table:
@@ -232,6 +280,8 @@ def job_page(look: Look, *, advice: Sequence[str]) -> Group:
     head.add_row("status", f"{execution.status}, {now.percent} %" + _why_waiting(look))
     head.add_row("begun", execution.started_at.astimezone().strftime("%Y-%m-%d %H:%M:%S"))
     head.add_row("elapsed", clock_words(now.elapsed_seconds))
+    if look.price_usd:
+        head.add_row("price", cost_words(look.price_usd, job))
     if job.final_video_url:
         head.add_row("video", escape(job.final_video_url) + _length(job.media.duration_seconds))
     for code, message in job.warnings.items():
@@ -269,6 +319,12 @@ def scenes_table(job: Job) -> Table:
     return table
 
 
+def cost_words(price_usd: float, job: Job) -> str:
+    """'$1.92 of at most $50.00'."""
+    limit = job.options.max_cost_usd
+    return f"${price_usd:.2f}" + ("" if limit is None else f" of at most ${limit:.2f}")
+
+
 def clock_words(seconds: float) -> str:
     """'0:07', '12:40', '1:02:03'."""
     minutes, rest = divmod(round(seconds), 60)
@@ -293,7 +349,7 @@ def _picture(look: Look) -> Group:
     told = ", ".join(part for part in (f"{clock_words(now.elapsed_seconds)} elapsed", _outlook(look)) if part)
     bar.add_row(ProgressBar(total=100, completed=now.percent, width=32), f"{now.percent:3d} %", told)
     title = Text.assemble((look.job.recording.filename, "bold"), f"  job {look.execution.execution_id}")
-    return Group(title, _timeline(now.steps, scenes=_scenes_words(now)), bar)
+    return Group(title, _timeline(now.steps, scenes=_scenes_words(look)), bar)
 
 
 def _timeline(steps: Sequence[StepProgress], *, scenes: str = "") -> Table:
@@ -317,8 +373,14 @@ def _step_words(step: StepProgress, scenes: str) -> Text:
     return Text(", ".join(words), style="dim" if step.error is None else "yellow")
 
 
-def _scenes_words(now: Progress) -> str:
-    return "" if now.scenes_total is None else f"{now.scenes_done} of {now.scenes_total} scenes"
+def _scenes_words(look: Look) -> str:
+    now = look.progress
+    return "" if now.scenes_total is None else f"{now.scenes_done} of {now.scenes_total} scenes{_price_words(look)}"
+
+
+def _price_words(look: Look) -> str:
+    """', $1.92', and nothing where nothing is paid."""
+    return f", ${look.price_usd:.2f}" if look.price_usd else ""
 
 
 def _outlook(look: Look) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from statemachine import Engine, JsonValue, TransientError
+from statemachine import Engine, JsonValue, PermanentError, TransientError
 from statemachine.errors import StoreUnavailableError
 from tests.worker.fakes import NOON, FakeAssembler, FakePlanner, FakeRenderer, FakeTranscriber, job_data, spoken
 from worker.__main__ import app
@@ -19,6 +19,7 @@ from worker.job import Caption, Job
 from worker.local import commands
 from worker.local.output import Output
 from worker.local.worker import LocalWorker
+from worker.models import STORYBOARD, VEO_3_1_FAST
 from worker.ports import (
     Clip,
     ClipRenderer,
@@ -199,6 +200,7 @@ def test_a_script_gets_the_result_as_the_last_line(desk: Desk) -> None:
         "error": None,
         "warnings": {},
         "next": [],
+        "hints": [],
     }
     assert desk.err == ""
 
@@ -451,6 +453,108 @@ def test_a_completed_job_cannot_be_cancelled(desk: Desk) -> None:
     assert "there is nothing to cancel" in desk.err
 
 
+def test_a_transcript_of_something_else_is_named_as_the_person_knows_it(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry would read the copy that the job was begun with."""
+    transcript = desk.folder / "story.srt"
+    transcript.write_text("1\n00:00:00,000 --> 00:00:02,000\nsomething else\n")
+
+    def does_not_belong(*_: object, **__: object) -> None:
+        raise PermanentError("TRANSCRIPT_MISMATCH", "it does not belong", user_action="fix_transcript")
+
+    monkeypatch.setattr(FakeTranscriber, "fetch", does_not_belong)
+
+    assert desk.do("run", desk.audio, "-o", desk.video, "--json") == 1
+
+    last = desk.lines[-1]
+    assert last["next"] == []
+    assert last["hints"] == [f"to go on: remove or correct {transcript}, then run it again"]
+
+
+def test_what_comes_next_can_be_run_by_a_script_as_it_stands(desk: Desk) -> None:
+    desk.do("run", desk.audio, "-o", desk.video, "--review", "--json")
+
+    last = desk.lines[-1]
+    commands_, hints = last["next"], last["hints"]
+    assert isinstance(commands_, list)
+    first, *_ = commands_
+    words = shlex.split(first)
+    assert words[words.index("worker") + 1 :][:2] == ["approve", last["id"]]
+    assert all(" -m worker approve " in command for command in commands_)
+    assert isinstance(hints, list)
+    assert [hint.split(":")[0] for hint in hints] == ["beats.json"]
+
+
+# --- money -----------------------------------------------------------------------------------------------------------
+
+# 20 s of Veo 3.1 Fast cost $1.60 at least; cut into three scenes of 8 s to be ordered, they cost $1.92.
+VEO = ("--renderer", "veo")
+
+
+@pytest.fixture
+def dear_desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    return at_a_desk(tmp_path, monkeypatch, FakeRenderer(model=VEO_3_1_FAST))
+
+
+def test_a_recording_that_costs_too_much_is_refused_before_it_is_transcribed(dear_desk: Desk) -> None:
+    assert dear_desk.do("run", dear_desk.audio, "-o", dear_desk.video, *VEO, "--max-cost", "1.59") == 2
+
+    assert "veo-3.1-fast-generate-001 costs at least $1.60 for 20 s, and the limit is $1.59" in dear_desk.err
+    assert dear_desk.renderer.bill == []
+    assert dear_desk.stored == []
+
+
+def test_a_plan_above_the_limit_orders_nothing_until_a_retry_raises_it(dear_desk: Desk) -> None:
+    assert dear_desk.do("run", dear_desk.audio, "-o", dear_desk.video, *VEO, "--max-cost", "1.70") == 1
+
+    assert "3 scenes cost $1.92, and the limit is $1.70" in dear_desk.err
+    assert "--max-cost USD" in dear_desk.err
+    assert dear_desk.renderer.bill == []
+    assert dear_desk.do("retry", dear_desk.job_ids[0], "-o", dear_desk.video, "--max-cost", "2") == 0
+    assert len(dear_desk.renderer.bill) == 3
+
+
+@pytest.mark.parametrize("asked", [(), ("--max-cost", "100")])
+def test_nobody_passes_the_limit_of_the_settings(
+    dear_desk: Desk, monkeypatch: pytest.MonkeyPatch, asked: Sequence[str]
+) -> None:
+    monkeypatch.setenv("AI_VIDEO_MAX_COST_USD", "1")
+
+    assert dear_desk.do("run", dear_desk.audio, "-o", dear_desk.video, *VEO, *asked) == 2
+
+    assert "the limit is $1.00" in dear_desk.err
+    assert dear_desk.renderer.bill == []
+
+
+def test_the_price_is_shown_with_the_scenes_and_an_approval_above_the_limit_is_refused(dear_desk: Desk) -> None:
+    dear_desk.do("run", dear_desk.audio, "-o", dear_desk.video, *VEO, "--review")
+    assert "its clips cost $1.92 of at most $50.00" in dear_desk.err
+    (job_id,) = dear_desk.job_ids
+
+    assert dear_desk.do("approve", job_id, "--max-cost", "1.91") == 2
+
+    assert f"the clips of job {job_id} cost $1.92, and the limit is $1.91" in dear_desk.err
+    assert dear_desk.renderer.bill == []
+    assert dear_desk.do("approve", job_id, "--max-cost", "1.92") == 0
+    assert len(dear_desk.renderer.bill) == 3
+
+
+def test_the_price_is_shown_before_the_first_clip_is_ordered(dear_desk: Desk) -> None:
+    dear_desk.do("run", dear_desk.audio, "-o", dear_desk.video, *VEO)
+
+    assert "rendering 3 scenes, $1.92" in dear_desk.err
+
+
+def test_what_costs_nothing_shows_no_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = at_a_desk(tmp_path, monkeypatch, FakeRenderer(model=STORYBOARD))
+
+    desk.do("run", desk.audio, "-o", desk.video, "--max-cost", "0")
+
+    assert desk.video.exists()
+    assert "$" not in desk.err
+
+
 # --- interrupting and resuming ---------------------------------------------------------------------------------------
 
 
@@ -495,6 +599,20 @@ def test_resuming_a_completed_job_writes_its_video(desk: Desk) -> None:
     assert desk.do("resume", desk.job_ids[0], "-o", again) == 0
 
     assert again.read_bytes() == desk.video.read_bytes()
+
+
+@pytest.mark.parametrize("command", ["resume", "retry", "approve"])
+def test_no_later_command_replaces_the_recording_or_its_transcript(desk: Desk, command: str) -> None:
+    """Even where the recording is an MP4 itself, as a video is."""
+    desk.audio = desk.folder / "story.m4a"
+    desk.audio.write_bytes(b"\0\0\0\x18ftypM4A sound")
+    desk.do("run", desk.audio, "-o", desk.video, "--review")
+    (job_id,) = desk.job_ids
+
+    assert desk.do(command, job_id, "-o", desk.audio) == 2
+
+    assert "is the recording itself" in desk.err
+    assert desk.audio.read_bytes().endswith(b"sound")
 
 
 def test_resuming_a_failed_job_says_that_it_needs_a_retry(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,13 +1,19 @@
 import io
 import json
+import os
+import signal
+import threading
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from statemachine import Execution, Failure, JsonValue
+from statemachine.clock import SystemClock
 from statemachine.execution import apply_patch
+from statemachine.memory import MemoryStore
 from tests.worker.fakes import NOON, planned_job_data
 from worker.job import Job
 from worker.local.terminal import (
@@ -15,11 +21,14 @@ from worker.local.terminal import (
     JsonView,
     LineView,
     Look,
+    Watching,
     clock_words,
     job_page,
     jobs_table,
+    print_line,
     time_left_words,
 )
+from worker.models import STORYBOARD
 from worker.progress import LOCAL, TimeLeft, progress
 
 HISTORY: dict[str, JsonValue] = {
@@ -168,3 +177,39 @@ def printed(what: object) -> str:
     console.print(what)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
+
+
+class OneJob(MemoryStore):
+    """Holds one job, whatever is asked for."""
+
+    def get(self, execution_id: str) -> Execution:
+        return RENDERING
+
+
+def test_a_main_thread_at_work_is_interrupted_when_nobody_reads() -> None:
+    """A turn may take minutes, and only the watching thread writes meanwhile."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with os.fdopen(writing, "w", encoding="utf-8") as unread:
+            watching = Watching(
+                "3f9c", store=OneJob(), clock=SystemClock(), profile=LOCAL, model=STORYBOARD, view=JsonView(unread)
+            )
+
+            with pytest.raises(KeyboardInterrupt), watching:
+                threading.Event().wait(timeout=30)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_what_is_said_after_the_reader_went_is_lost_without_an_error() -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", encoding="utf-8") as unread:
+        with pytest.raises(BrokenPipeError):
+            print_line("first", unread)
+
+        print_line("second", unread)
+
+        assert os.path.samestat(os.fstat(unread.fileno()), Path(os.devnull).stat())

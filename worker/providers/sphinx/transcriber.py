@@ -116,7 +116,7 @@ class SphinxTranscriber:
             cues = read_transcript(stream.read(), recording.transcript_key)
         if cues:
             return cues, ()
-        return [], (f"TRANSCRIPT_EMPTY: {_name(recording.transcript_key)} holds no words and was not used.",)
+        return [], (f"TRANSCRIPT_EMPTY: {_transcript_name(recording)} holds no words and was not used.",)
 
 
 class _Deadline:
@@ -285,11 +285,11 @@ class _Hearing:
         blocks = difflib.SequenceMatcher(None, heard, expected, autojunk=False).get_matching_blocks()
         share = sum(block.size for block in blocks) / len(heard)
         if share < _BELONGS:
-            transcript = _name(self._recording.transcript_key or "")
+            transcript = _transcript_name(self._recording)
             raise PermanentError(
                 "TRANSCRIPT_MISMATCH",
                 f"{transcript} does not belong to {self._recording.filename}: {share:.0%} of the words heard stand in "
-                "it; remove it, or put the right transcript in its place",
+                "it; remove it or put the right transcript in its place, and begin anew",
                 user_action="fix_transcript",
                 details={"recording": self._recording.filename, "transcript": transcript, "share": round(share, 3)},
             )
@@ -370,7 +370,7 @@ class _Hearing:
         )
 
     def _no_speech(self) -> str:
-        unused = f" {_name(self._recording.transcript_key)} was not used." if self._recording.transcript_key else ""
+        unused = f" {_transcript_name(self._recording)} was not used." if self._recording.transcript_key else ""
         return (
             f"INPUT_NO_SPEECH: no speech was understood in {self._recording.filename}; the scenes are cut by time."
             + unused
@@ -381,8 +381,9 @@ def _is_english(language: str) -> bool:
     return language.lower().replace("_", "-").split("-")[0] in {"auto", "en", "eng", "english"}
 
 
-def _name(key: str) -> str:
-    return key.rsplit("/", 1)[-1]
+def _transcript_name(recording: Recording) -> str:
+    """The transcript as it lay beside the recording; its key names a copy that nobody knows."""
+    return str(Path(recording.filename).with_suffix(Path(recording.transcript_key or "").suffix))
 
 
 def _is_speech(said: Sequence[_Said]) -> bool:
