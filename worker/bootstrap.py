@@ -177,7 +177,8 @@ class Worker:
     def _openai(self) -> Any:  # noqa: ANN401  its type would load it
         from worker.providers.openai_planner.planner import OpenAiPlanner
 
-        planner = OpenAiPlanner(_openai_key, clock=self.clock, model=self.settings.openai_model)
+        key = self._secrets.openai_key if self.settings.secret_id else _openai_key
+        planner = OpenAiPlanner(key, clock=self.clock, model=self.settings.openai_model)
         self._closing.callback(planner.close)
         return planner
 
@@ -217,10 +218,19 @@ class Worker:
         return DynamoQuota(self._dynamodb, layout=self._layout)
 
     @cached_property
+    def _secrets(self) -> Any:  # noqa: ANN401  its type would load boto3
+        """The vendors' keys, where the settings name a secret."""
+        from worker.providers.aws_secrets import AwsSecrets, secrets_client
+
+        return AwsSecrets(secrets_client(), secret_id=self.settings.secret_id, clock=self.clock)
+
+    @cached_property
     def _google(self) -> Any:  # noqa: ANN401  its type would load google-auth
         from worker.providers import google_credentials
 
         if not self.settings.google_audience:
+            if self.settings.secret_id:
+                return google_credentials.from_key(self._secrets.google_key)
             path = _variable("GOOGLE_APPLICATION_CREDENTIALS", "the file with the service account's key")
             return google_credentials.from_key_file(Path(path))
         federation = google_credentials.Federation(

@@ -1,6 +1,7 @@
 """The whole job with the vendors' own protocols: real parts and SDKs, simulated vendors, virtual time."""
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from functools import cached_property
@@ -8,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import av
+import boto3
 import pytest
 from mypy_boto3_s3 import S3Client
 from typer.testing import CliRunner
@@ -131,6 +133,23 @@ def test_a_job_goes_on_with_the_parts_that_it_was_begun_with(desk: Desk) -> None
 
     assert desk.paid_scenes() == [0]
     assert labels_of(desk.video) == [clip_label(0, 1)]
+
+
+def test_the_vendors_keys_come_from_the_secret_where_one_is_named(
+    desk: Desk, bucket: S3Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keys = {
+        "OPENAI_API_KEY": os.environ["OPENAI_API_KEY"],
+        "GOOGLE_SERVICE_ACCOUNT": json.loads(Path(os.environ["GOOGLE_APPLICATION_CREDENTIALS"]).read_text()),
+    }
+    boto3.client("secretsmanager").create_secret(Name="vendors", SecretString=json.dumps(keys))
+    monkeypatch.setenv("AI_VIDEO_SECRET_ID", "vendors")
+    for name in ("OPENAI_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name)
+
+    assert desk.do("run", desk.recording(seconds=3), "-o", desk.video, *AT_VENDORS) == 0
+
+    assert desk.paid_scenes() == [0]
 
 
 def test_a_transcript_that_gives_orders_changes_nothing_but_the_words_on_the_screen(

@@ -132,9 +132,7 @@ class LocalWorker(Worker):
             TransientError, PermanentError: it is not set, or the secret cannot be read.
         """
         if self.settings.secret_id:
-            from worker.providers.aws_secrets import AwsSecrets, secrets_client
-
-            return AwsSecrets(secrets_client(), secret_id=self.settings.secret_id, clock=self.clock).openai_key()
+            return str(self._secrets.openai_key())
         return openai_key_of_environment()
 
     def google_token(self) -> str:
