@@ -123,16 +123,19 @@ package: $(SET_UP) ## Build the Lambda archives into build/package (PACKAGE_FLAG
 # ---- generated files
 
 .PHONY: docs
-docs: $(SET_UP) ## Generate docs/state-machine.md anew
+docs: $(SET_UP) ## Generate docs/state-machine.md and docs/openapi.json anew
 	@mkdir -p build
 	$(PY) -m worker graph > build/state-machine.md
-	@mv build/state-machine.md docs/state-machine.md
+	PYTHONPATH=. $(PY) scripts/openapi.py > build/openapi.json
+	@mv build/state-machine.md build/openapi.json docs/
 
 .PHONY: docs-check
 docs-check: $(SET_UP)
 	@mkdir -p build
 	$(PY) -m worker graph > build/state-machine.md
-	@diff -u docs/state-machine.md build/state-machine.md || { echo "docs/state-machine.md is not what the machine says: make docs" >&2; exit 1; }
+	PYTHONPATH=. $(PY) scripts/openapi.py > build/openapi.json
+	@for file in state-machine.md openapi.json; do diff -u docs/$$file build/$$file \
+	  || { echo "docs/$$file is not what the code says: make docs" >&2; exit 1; }; done
 
 .PHONY: lock
 lock: $(SET_UP) ## Compile the locks anew, keeping the pins that still fit (LOCK_FLAGS=--upgrade takes newer ones)
