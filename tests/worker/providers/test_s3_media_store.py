@@ -72,7 +72,6 @@ def test_a_failed_upload_leaves_no_part_behind(store: S3MediaStore, client: S3Cl
         f"{RUN}clips/000-0a1b.mp4",
         f"{RUN}thumbnails/000-0a1b.jpg",
         f"{RUN}audio-0a1b.m4a",
-        f"{RUN}transcript-0a1b.json",
         f"{RUN}renders/000/intent/sample_0.mp4",
     ],
 )
@@ -93,6 +92,8 @@ def test_what_serves_only_the_making_is_tagged(store: S3MediaStore, client: S3Cl
         f"{RUN}video-0a1b.mp4",
         f"{RUN}captions-0a1b.vtt",
         f"{RUN}poster-0a1b.jpg",
+        f"{RUN}transcript-0a1b.json",
+        f"{RUN}plan-0a1b.json",
         "recordings/clips/mine.mp3",
     ],
 )
@@ -122,7 +123,7 @@ def test_encryption_is_left_to_the_bucket(store: S3MediaStore, client: S3Client,
     wire = Wire(client)
 
     store.upload(long_file, f"{RUN}video-1.mp4")
-    store.write(b"x", f"{RUN}transcript-1.json")
+    store.write(b"x", f"{RUN}thumbnails/000-1.jpg")
 
     sent = {name.lower() for request in wire.requests for name in request.headers}
     assert "x-amz-tagging" in sent  # the header that is looked for below would be found
