@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_valid
 
 from statemachine import NOT_ACCEPTED, JsonValue
 from statemachine.execution import to_ms
-from worker.models import AspectRatio
+from worker.models import AspectRatio, VideoModel
 
 SpeechMode = Literal["speech", "instrumental"]
 SceneStatus = Literal["waiting", "submitted", "completed", "failed"]
@@ -306,6 +306,22 @@ def committed_usd(tasks: Iterable[SceneTask]) -> float:
     """What every submission that was accepted, or may have been, costs at full price."""
     return sum(
         attempt.price_usd for task in tasks for attempt in task.attempts.values() if attempt.operation != NOT_ACCEPTED
+    )
+
+
+def price_usd(beat: SceneBeat, model: VideoModel) -> float:
+    """What one clip for this scene costs."""
+    # A beat that another model planned may be longer than any clip of this one; rendering will say so.
+    seconds = min(beat.seconds, model.longest_seconds)
+    return model.ordered_seconds(seconds) * model.usd_per_second
+
+
+def remaining_usd(job: Job, model: VideoModel) -> float:
+    """What the clips cost that are neither there nor on order."""
+    return sum(
+        price_usd(beat, model)
+        for beat, task in zip(job.beats, job.tasks, strict=True)
+        if task.clip_key is None and task.open_attempt is None
     )
 
 

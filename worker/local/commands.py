@@ -22,8 +22,7 @@ from statemachine.diagram import mermaid, table
 from statemachine.errors import EventNotAllowedError, ExecutionNotFoundError, StepError
 from worker.bootstrap import Worker
 from worker.edits import BeatEdit, approve_patch, retry_patch
-from worker.handlers.api.view import remaining_usd
-from worker.job import Job, Options, committed_usd
+from worker.job import Job, Options, committed_usd, remaining_usd
 from worker.local import parts
 from worker.local.output import Output
 from worker.local.runner import Runner, source_of

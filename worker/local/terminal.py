@@ -25,8 +25,7 @@ from rich.text import Text
 from statemachine import Execution, JsonValue, Store
 from statemachine.clock import Clock
 from statemachine.errors import ExecutionNotFoundError, StoreError
-from worker.handlers.api.view import remaining_usd
-from worker.job import Job, committed_usd
+from worker.job import Job, committed_usd, remaining_usd
 from worker.models import VideoModel
 from worker.progress import Profile, Progress, StepProgress, TimeLeft, progress
 

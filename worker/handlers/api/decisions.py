@@ -27,8 +27,7 @@ from worker.handlers.api.parts import ApiParts, Deadline
 from worker.handlers.api.problems import KINDS, ProblemError
 from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
-from worker.handlers.api.view import remaining_usd
-from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data
+from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data, remaining_usd
 from worker.limits import Booking, LimitError, Limits, RequestId, Usage, booked
 from worker.rows import AudioHeader, Row, UsageChange
 

@@ -11,7 +11,17 @@ from datetime import datetime
 from statemachine import NOT_ACCEPTED, Execution, Failure, JsonValue
 from worker.handlers.api import responses
 from worker.handlers.api.estimate import estimate, seconds_range
-from worker.job import PROCESSING_STEPS, ClipAttempt, Job, SceneBeat, SceneTask, committed_usd, scene_key
+from worker.job import (
+    PROCESSING_STEPS,
+    ClipAttempt,
+    Job,
+    SceneBeat,
+    SceneTask,
+    committed_usd,
+    price_usd,
+    remaining_usd,
+    scene_key,
+)
 from worker.links import LinkSigner, SigningWindow
 from worker.models import VideoModel
 from worker.progress import Profile, Progress, StepProgress, progress
@@ -167,7 +177,7 @@ class Look:
                 status=task.status,
                 attempt=task.spent_attempts(beat.revision),
                 max_attempts=task.allowance,
-                price_usd=round(_price(beat, self.model), 4),
+                price_usd=round(price_usd(beat, self.model), 4),
                 is_substitute=task.is_substitute,
                 is_editable=is_at_rest and task.clip_key is None and task.open_attempt is None,
                 thumbnail_url=link(task.thumbnail_key),
@@ -235,21 +245,6 @@ class Look:
             title=job.title,
             options=job.options.model_dump(mode="json"),
         )
-
-
-def remaining_usd(job: Job, model: VideoModel) -> float:
-    """What the clips cost that are neither there nor on order."""
-    return sum(
-        _price(beat, model)
-        for beat, task in zip(job.beats, job.tasks, strict=True)
-        if task.clip_key is None and task.open_attempt is None
-    )
-
-
-def _price(beat: SceneBeat, model: VideoModel) -> float:
-    # A beat that another model planned may be longer than any clip of this one; rendering will say so.
-    seconds = min(beat.seconds, model.longest_seconds)
-    return model.ordered_seconds(seconds) * model.usd_per_second
 
 
 def _status(execution: Execution) -> responses.Status:
