@@ -12,8 +12,8 @@ PROJECT_LOCK := --all-extras --group dev pyproject.toml -o requirements/project.
 UV_LOCK := requirements/uv.in -o requirements/uv.txt
 # What the function ships: a part of the project's lock, never other versions.
 LAMBDA_LOCK := -c requirements/project.txt requirements/lambda.in -o requirements/lambda.txt
-# For an environment of its own, so with versions of its own.
-MINISTACK_LOCK := requirements/ministack.in -o requirements/ministack.txt
+# Tools that get an environment of their own (.venv-NAME), so with versions of their own: requirements/NAME.in says why.
+TOOLS := ministack scanners lambda-runtime peers
 
 .PHONY: help
 help: ## List the targets
@@ -50,15 +50,15 @@ $(DYNOXIDE): requirements/dynoxide/package.json requirements/dynoxide/package-lo
 try-dynoxide:
 	@$(if $(HAS_DYNOXIDE),$(MAKE) dynoxide || echo "make: npm could not install dynoxide; the tests that need it will be skipped" >&2,:)
 
-# A simulated AWS for the end-to-end tests, in an environment of its own: it pins botocore against the project's lock.
-MINISTACK := .venv-ministack/set-up.stamp
+# Each tool's environment; its stamp is what a target that needs it depends on.
+tool = .venv-$(1)/set-up.stamp
 
-.PHONY: ministack
-ministack: $(MINISTACK) ## Install MiniStack, a simulated AWS, into .venv-ministack
+.PHONY: $(TOOLS)
+$(TOOLS): %: $(call tool,%)
 
-$(MINISTACK): requirements/ministack.txt | $(SET_UP)
-	$(PY) -m venv --without-pip .venv-ministack
-	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-ministack/bin/python requirements/ministack.txt
+.venv-%/set-up.stamp: requirements/%.txt | $(SET_UP)
+	$(PY) -m venv --without-pip .venv-$*
+	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-$*/bin/python $<
 	@touch $@
 
 # ---- the main job
@@ -107,12 +107,12 @@ contracts: $(SET_UP) ## Check who may import whom
 	.venv/bin/lint-imports --no-logo
 
 .PHONY: e2e
-e2e: $(SET_UP) $(MINISTACK) ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
+e2e: $(SET_UP) $(call tool,ministack) ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
 	$(PY) -m pytest tests/e2e -p no:randomly $(PYTEST_FLAGS)
 
 # One of each part.
 .PHONY: e2e-smoke
-e2e-smoke: demo $(MINISTACK) ## A smoke of each part of e2e, and of the main job
+e2e-smoke: demo $(call tool,ministack) ## A smoke of each part of e2e, and of the main job
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
 	KILLS=1 $(PY) -m pytest tests/e2e -p no:randomly -k 'drawn_again or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
 
@@ -142,7 +142,7 @@ lock: $(SET_UP) ## Compile the locks anew, keeping the pins that still fit (LOCK
 	$(COMPILE) $(LOCK_FLAGS) $(PROJECT_LOCK) >/dev/null
 	$(COMPILE) $(LOCK_FLAGS) $(UV_LOCK) >/dev/null
 	$(COMPILE) $(LOCK_FLAGS) $(LAMBDA_LOCK) >/dev/null
-	$(COMPILE) $(LOCK_FLAGS) $(MINISTACK_LOCK) >/dev/null
+	@for tool in $(TOOLS); do $(COMPILE) $(LOCK_FLAGS) requirements/$$tool.in -o requirements/$$tool.txt >/dev/null || exit 1; done
 
 # Compiled in a copy of what it depends on, so that the command in the header is the same, word for word.
 .PHONY: lock-check
@@ -150,8 +150,10 @@ lock-check: $(SET_UP) ## Check that the locks are what pyproject.toml asks for
 	@rm -rf build/lock && mkdir -p build/lock/requirements
 	@cp pyproject.toml build/lock/ && cp requirements/*.txt requirements/*.in build/lock/requirements/
 	cd build/lock && ../../$(COMPILE) $(PROJECT_LOCK) >/dev/null && ../../$(COMPILE) $(UV_LOCK) >/dev/null
-	cd build/lock && ../../$(COMPILE) $(LAMBDA_LOCK) >/dev/null && ../../$(COMPILE) $(MINISTACK_LOCK) >/dev/null
-	@for lock in project uv lambda ministack; do diff -u requirements/$$lock.txt build/lock/requirements/$$lock.txt \
+	cd build/lock && ../../$(COMPILE) $(LAMBDA_LOCK) >/dev/null
+	@cd build/lock && for tool in $(TOOLS); do \
+	  ../../$(COMPILE) requirements/$$tool.in -o requirements/$$tool.txt >/dev/null || exit 1; done
+	@for lock in project uv lambda $(TOOLS); do diff -u requirements/$$lock.txt build/lock/requirements/$$lock.txt \
 	  || { echo "requirements/$$lock.txt is not what was asked for: make lock" >&2; exit 1; }; done
 
 # ---- measurements, and a fresh start
