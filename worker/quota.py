@@ -1,8 +1,10 @@
 """Sharing a vendor's submissions per minute: pure arithmetic, no store and no clock.
 
 The vendor counts submissions over a minute.  Jobs take tokens for what they are about to submit; who gets too few is
-told when to come back.  Users take turns, whatever the number of their jobs: a user may always take an equal share, and
-more only as long as the others leave it.  Within a user, jobs are served in the order in which they asked.
+told when to come back.  Users take turns, one token each, whatever the number of their jobs; within a user, jobs are
+served in the order in which they asked.  It is start-time fair queueing (Goyal, Vin, Cheng 1996): every token that is
+wanted has the number of a turn, given once, when it is asked for.  So a place in the queue never moves forward unseen,
+and no token stays unused while the job that it is meant for sleeps.
 
 Nobody has to give anything back: a token is free again after a minute, and a job that does not return in time has lost
 its place.  So a worker that dies costs nothing but its place.
@@ -24,52 +26,63 @@ STAGGER_MS = 200
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """Tokens that were taken together and are free again a window later."""
+    """Tokens that were taken together and are free again a window later.  `end`: the turn after their last."""
 
     owner: str
     at_ms: int
     count: int
+    end: int
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A job that comes back at `at_ms` for `wanted` tokens.  `ordinal`: its place in the order of asking."""
+    """A job that comes back at `at_ms` for `wanted` tokens, the first of them at `turn`, then one each turn."""
 
     owner: str
     at_ms: int
     wanted: int
-    ordinal: int
+    turn: int
 
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What is known of one model's minute: who took, and who waits (by job)."""
+    """What is known of one model's minute.
+
+    Attributes:
+        waiting: by job, in the order of asking, which decides between jobs at the same turn.
+        turn: of the token that was granted last; who asks now begins there, and not at turns long past.
+    """
 
     taken: tuple[Taken, ...] = ()
     waiting: Mapping[str, Place] = field(default_factory=dict)
-    next_ordinal: int = 0
+    turn: int = 0
 
     def as_json(self) -> str:
         """For a store."""
         return json.dumps(
             {
-                "taken": [[taken.owner, taken.at_ms, taken.count] for taken in self.taken],
+                "taken": [[taken.owner, taken.at_ms, taken.count, taken.end] for taken in self.taken],
                 "waiting": {
-                    job: [place.owner, place.at_ms, place.wanted, place.ordinal] for job, place in self.waiting.items()
+                    job: [place.owner, place.at_ms, place.wanted, place.turn] for job, place in self.waiting.items()
                 },
-                "next": self.next_ordinal,
+                "turn": self.turn,
             },
             separators=(",", ":"),
         )
 
     @classmethod
     def from_json(cls, text: str) -> "Ledger":
-        """The ledger that was written as `text`."""
+        """The ledger that was written as `text`; an empty one if another version of the worker wrote it otherwise.
+
+        That costs a minute of refusals by the vendor at most, and a row that nobody can read would cost every job.
+        """
         stored = json.loads(text)
+        if "turn" not in stored:
+            return cls()
         return cls(
             tuple(Taken(*entry) for entry in stored["taken"]),
             {job: Place(*entry) for job, entry in stored["waiting"].items()},
-            stored["next"],
+            stored["turn"],
         )
 
 
@@ -85,46 +98,53 @@ def take(ledger: Ledger, *, per_minute: int, owner: str, job: str, wanted: int, 
     """Take up to `wanted` tokens; the ledger as it stands afterwards, and what was granted."""
     ledger = _without_the_past(ledger, now_ms)
     own = ledger.waiting.get(job)
-    ordinal = own.ordinal if own else ledger.next_ordinal
-    waiting = {name: place for name, place in ledger.waiting.items() if name != job}
-    ahead = sum(place.wanted for place in waiting.values() if place.owner == owner and place.ordinal < ordinal)
-    rivals = _wanted_by_owner(place for place in waiting.values() if place.owner != owner)
-
+    first = own.turn if own else _next_turn(ledger, owner)
     free = max(0, per_minute - sum(taken.count for taken in ledger.taken))
-    share = max(1, per_minute // (len(rivals) + 1))
-    mine = sum(taken.count for taken in ledger.taken if taken.owner == owner)
-    fair = min(free, share - mine) - ahead
-    left_over = free - ahead - sum(min(pending, share) for pending in rivals.values())
-    count = max(0, min(wanted, max(fair, left_over)))
+    count = 0
+    while count < wanted and count + _ahead(ledger, job, first + count) < free:
+        count += 1
 
-    taken = (*ledger.taken, Taken(owner, now_ms, count)) if count else ledger.taken
-    short = wanted - count
-    after = Ledger(taken, waiting, max(ledger.next_ordinal, ordinal + 1))
-    if not short:
-        return after, Grant(count, 0)
-    # Before it is this job's turn again, its user's earlier jobs get what they want, and every other user as much.
-    turns = ahead + sum(min(pending, ahead + 1) for pending in rivals.values()) + 1
-    at_ms = _free_at(taken, free - count, turns, per_minute=per_minute, now_ms=now_ms)
-    for other_ms in sorted(place.at_ms for place in waiting.values()):
+    taken, turn = ledger.taken, ledger.turn
+    if count:
+        taken = (*taken, Taken(owner, now_ms, count, first + count))
+        turn = max(turn, first + count - 1)
+    others = {name: place for name, place in ledger.waiting.items() if name != job}
+    if count == wanted:
+        return Ledger(taken, others, turn), Grant(count, 0)
+    ahead = _ahead(ledger, job, first + count)
+    at_ms = _free_at(taken, free - count, ahead + 1, per_minute=per_minute, now_ms=now_ms)
+    for other_ms in sorted(place.at_ms for place in others.values()):
         if abs(other_ms - at_ms) < STAGGER_MS:
             at_ms = other_ms + STAGGER_MS
-    place = Place(owner, at_ms, short, ordinal)
-    return Ledger(taken, {**waiting, job: place}, after.next_ordinal), Grant(count, at_ms - now_ms)
+    # Put into its old place, if it has one: the order is that of asking.
+    waiting = {**ledger.waiting, job: Place(owner, at_ms, wanted - count, first + count)}
+    return Ledger(taken, waiting, turn), Grant(count, at_ms - now_ms)
+
+
+def _next_turn(ledger: Ledger, owner: str) -> int:
+    """The first turn of a job that asks for the first time: after everything that its user has asked for."""
+    taken = [taken.end for taken in ledger.taken if taken.owner == owner]
+    waiting = [place.turn + place.wanted for place in ledger.waiting.values() if place.owner == owner]
+    return max([ledger.turn, *taken, *waiting])
+
+
+def _ahead(ledger: Ledger, job: str, turn: int) -> int:
+    """How many tokens the other jobs are to get before the one that `job` is to get at `turn`."""
+    ahead, asked_before = 0, True
+    for name, place in ledger.waiting.items():
+        if name == job:
+            asked_before = False
+        else:
+            ahead += max(0, min(place.wanted, turn - place.turn + asked_before))
+    return ahead
 
 
 def _without_the_past(ledger: Ledger, now_ms: int) -> Ledger:
     return Ledger(
         tuple(taken for taken in ledger.taken if taken.at_ms + WINDOW_MS > now_ms),
         {job: place for job, place in ledger.waiting.items() if place.at_ms + GRACE_MS > now_ms},
-        ledger.next_ordinal,
+        ledger.turn,
     )
-
-
-def _wanted_by_owner(places: Iterable[Place]) -> dict[str, int]:
-    wanted: dict[str, int] = {}
-    for place in places:
-        wanted[place.owner] = wanted.get(place.owner, 0) + place.wanted
-    return wanted
 
 
 def _free_at(taken: Iterable[Taken], free: int, tokens: int, *, per_minute: int, now_ms: int) -> int:

@@ -1,8 +1,10 @@
 import heapq
+import math
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +90,37 @@ def test_what_one_user_leaves_another_may_take() -> None:
     assert granted >= 0.95 * 10 * (HOUR_MS // 2) / WINDOW_MS
 
 
+@pytest.mark.parametrize(
+    ("per_minute", "users", "jobs_each", "wanted"),
+    [(1, 2, 1, 8), (1, 2, 4, 4), (2, 3, 2, 4), (5, 4, 2, 8), (50, 20, 5, 8), (50, 100, 10, 1)],
+)
+def test_no_token_stays_unused_while_a_job_waits(per_minute: int, users: int, jobs_each: int, wanted: int) -> None:
+    askers = [
+        Asker(10 * (user + users * job), f"user-{user}", f"{user}-{job}", wanted)
+        for user in range(users)
+        for job in range(jobs_each)
+    ]
+
+    outcome = served(askers, per_minute=per_minute)
+
+    windows = math.ceil(users * jobs_each * wanted / per_minute) - 1
+    assert max(outcome.done_ms.values()) <= 1.06 * windows * WINDOW_MS
+
+
+def test_who_asks_last_is_not_behind_turns_that_are_over() -> None:
+    """Ada took alone for an hour; that Bob did not must not give him the next hour alone."""
+    hour = [Asker(number * WINDOW_MS, "ada", f"a{number}", 4) for number in range(60)]
+    crowd = [Asker(HOUR_MS + number, owner, f"{owner}-{number}", 4) for owner in ("ada", "bob") for number in (1, 2)]
+
+    outcome = served([*hour, *crowd], per_minute=4, until_ms=2 * HOUR_MS)
+
+    got: Counter[str] = Counter()
+    for moment, owner, count in outcome.grants:
+        if moment >= HOUR_MS and got.total() < 8:
+            got[owner] += count
+    assert got == {"ada": 4, "bob": 4}
+
+
 def test_jobs_of_one_user_are_served_in_the_order_in_which_they_asked() -> None:
     outcome = served([Asker(number, "ada", f"a{number:02d}", 3) for number in range(20)], per_minute=5)
 
@@ -129,6 +162,10 @@ def test_a_ledger_survives_being_stored() -> None:
     ledger, _ = take(ledger, per_minute=3, owner="bob", job="b", wanted=2, now_ms=5)
 
     assert Ledger.from_json(ledger.as_json()) == ledger
+
+
+def test_a_ledger_that_another_version_wrote_counts_as_empty() -> None:
+    assert Ledger.from_json('{"taken": [["ada", 0, 10]], "waiting": {}, "next": 3}') == Ledger()
 
 
 asks = st.lists(
