@@ -37,11 +37,12 @@ def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, mode
     _check(planned, slots)
     price = sum(model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in planned.beats)
     limit = job.options.max_cost_usd
-    if limit is not None and price > limit:
+    if limit is not None and price > limit + 1e-9:
         raise PermanentError(
             "COST_LIMIT_REACHED",
             f"{len(slots)} scenes cost ${price:.2f}, and the limit is ${limit:.2f}; raise it, or shorten the recording",
             user_action="raise_limit",
+            details={"price_usd": round(price, 4), "limit_usd": limit},
         )
     whole = WholePrompts(prompts={scene_key(beat.scene_index): beat.visual_prompt for beat in planned.beats})
     content = whole.model_dump_json().encode()

@@ -58,6 +58,16 @@ def test_a_plan_that_costs_more_than_the_limit_is_refused_with_both_figures() ->
         plan(turn.job, turn=turn, planner=FakePlanner(), media=media(), model=FAKE_MODEL)
 
     assert (raised.value.code, raised.value.user_action) == ("COST_LIMIT_REACHED", "raise_limit")
+    assert raised.value.details == {"price_usd": pytest.approx(2.2), "limit_usd": 0.5}
+
+
+def test_a_plan_that_costs_exactly_the_limit_is_not_refused_for_a_rounding() -> None:
+    """Clips of 8, 8 and 6 s at $0.10 add up to 2.2000000000000002."""
+    turn = a_turn(options=Options(max_cost_usd=2.2))
+
+    outcome = plan(turn.job, turn=turn, planner=FakePlanner(), media=media(), model=FAKE_MODEL)
+
+    assert isinstance(outcome, Advance)
 
 
 class WrongPlanner(FakePlanner):

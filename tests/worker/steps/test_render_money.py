@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import pytest
+
 from statemachine import Advance, Fail, TransientError, Wait
 from tests.worker.fakes import FakeRenderer, planned_job_data
 from tests.worker.steps.render_bench import Bench
 from worker.edits import retry_patch
 from worker.job import Job, Options, scene_key
-from worker.ports import AmbiguousSubmissionError, Clip
+from worker.ports import AmbiguousSubmissionError, Clip, Refused
 
 # One UpdateItem of DynamoStore takes this many paths; its expression is limited to 4 KB.
 PATHS_OF_ONE_WRITE = 200
@@ -67,6 +69,24 @@ def test_what_the_limit_still_covers_is_made_before_the_job_stops() -> None:
     assert isinstance(outcome, Fail)
     assert outcome.failure.code == "COST_LIMIT_REACHED"
     assert bench.scenes_billed == [0, 1]
+
+
+def test_a_limit_that_stops_the_job_is_told_with_the_least_that_would_not() -> None:
+    """Four scenes at $0.60, and the first of them once more, because its clip was broken."""
+    broken = Refused("PROVIDER_ERROR", "internal server issue", is_retryable=True)
+    renderer = FakeRenderer(answers={0: [broken]})
+    bench = Bench(renderer, planned_job_data(scenes=4, options=Options(max_cost_usd=2.4)))
+    stopped = bench.run()
+    assert isinstance(stopped, Fail)
+    price = stopped.failure.details["price_usd"]
+    assert isinstance(price, float)
+
+    bench.turn.apply(retry_patch(bench.turn.job, [], max_cost_usd=price))
+    outcome = bench.run()
+
+    assert price == pytest.approx(3.0)
+    assert stopped.failure.details["limit_usd"] == 2.4
+    assert outcome == Advance("rendered")
 
 
 def test_a_plan_that_is_gone_costs_no_attempt_and_no_clip() -> None:

@@ -49,6 +49,38 @@ def test_after_three_refusals_a_person_is_asked() -> None:
     assert bench.scenes_billed == [0, 0, 0]
 
 
+@pytest.mark.parametrize(("named", "told"), [("violence", "violence"), (None, "general")])
+def test_a_scene_whose_film_was_refused_tells_the_category_and_that_there_was_film(
+    named: str | None, told: str
+) -> None:
+    bench = bench_of(*[Refused("CONTENT_FILTERED", "it", is_retryable=True, category=named)] * 3)
+
+    outcome = bench.run()
+
+    assert isinstance(outcome, Fail)
+    assert (outcome.failure.details["category"], outcome.failure.details["stage"]) == (told, "output")
+
+
+@pytest.mark.parametrize("softener", [None, FakeSoftener(PermanentError("EDIT_NEEDED", "no other words"))])
+def test_a_scene_whose_order_was_refused_tells_the_category_and_that_it_was_the_words(
+    softener: FakeSoftener | None,
+) -> None:
+    bench = Bench(FakeRenderer(at_submit={1: REFUSED_ORDER}), planned_job_data(scenes=1), softener=softener)
+
+    outcome = bench.run()
+
+    assert isinstance(outcome, Fail)
+    assert (outcome.failure.details["category"], outcome.failure.details["stage"]) == ("hate", "prompt")
+    assert bench.scenes_billed == []
+
+
+def test_only_a_filter_has_a_category() -> None:
+    outcome = bench_of(*[BROKEN] * 3).run()
+
+    assert isinstance(outcome, Fail)
+    assert not {"category", "stage"} & set(outcome.failure.details)
+
+
 def test_nobody_who_softens_means_a_person_is_asked_after_two() -> None:
     bench = bench_of(CHANCE, CHANCE)
 

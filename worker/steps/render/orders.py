@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from statemachine import NOT_ACCEPTED, JsonValue, Path, TransientError
 from statemachine.execution import to_ms
-from worker.job import ClipAttempt, SceneBeat, committed_usd
+from worker.job import ClipAttempt, SceneBeat, committed_usd, price_usd
 from worker.ports import AmbiguousSubmissionError, ClipRequest, Granted, NotAcceptedError
 from worker.steps.render.parts import QUOTA_PAUSE, SUBMIT_GROUP, SUBMIT_TIME, UNREACHABLE_PAUSE
 from worker.steps.render.refusals import (
@@ -22,6 +22,8 @@ from worker.steps.render.refusals import (
 from worker.steps.render.round import Round, attempt_path, pauses, task_path
 
 log = logging.getLogger(__name__)
+
+COST_LIMIT_REACHED = "COST_LIMIT_REACHED"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,14 @@ def order_missing(now: Round) -> None:
         _order(now, group[: granted.count])
         if granted.count < len(group):
             return
+
+
+def least_limit_usd(now: Round) -> float:
+    """What the whole comes to, with everything ever submitted at full price: the least limit that lets it go on."""
+    model = now.ports.renderer.model
+    missing = [task for task in now.tasks.values() if task.clip_key is None and task.open_attempt is None]
+    still = sum(price_usd(now.beats[task.scene_index], model) for task in missing)
+    return round(committed_usd(now.tasks.values()) + still, 4)
 
 
 def _next_group(now: Round) -> list[SceneBeat]:
@@ -158,17 +168,16 @@ def _note_submission(now: Round, intent: Intent, result: str | NotAcceptedError 
         return
     if result.is_retryable:
         _pause(now, intent, result)
-    elif result.code == CONTENT_FILTERED and can_soften(now, index):
-        patch: dict[Path, JsonValue] = {
-            (*task_path(index), "status"): "waiting",
-            (*attempt_path(index, key), "error_code"): result.code,
-        }
-        now.turn.checkpoint(patch)
+        return
+    facts = {"error_code": result.code} | ({"filter_category": result.category} if result.category else {})
+    patch: dict[Path, JsonValue] = {(*attempt_path(index, key), name): value for name, value in facts.items()}
+    now.set_attempt(index, key, **facts)
+    if result.code == CONTENT_FILTERED and can_soften(now, index):
+        now.turn.checkpoint({**patch, (*task_path(index), "status"): "waiting"})
         now.set_task(index, status="waiting")
-        now.set_attempt(index, key, error_code=result.code)
         soften_refused_order(now, index, result.category)
     else:
-        fail_scene(now, index, result.code, result.message)
+        fail_scene(now, index, result.code, result.message, patch)
 
 
 def _pause(now: Round, intent: Intent, refused: NotAcceptedError) -> None:
@@ -204,7 +213,7 @@ def _affordable(now: Round, group: list[SceneBeat]) -> list[SceneBeat]:
         now.set_task(
             beat.scene_index,
             status="failed",
-            error_code="COST_LIMIT_REACHED",
+            error_code=COST_LIMIT_REACHED,
             error_message=f"${committed:.2f} are spent, ${prices[0]:.2f} more would pass the limit of ${limit:.2f}",
         )
     return kept

@@ -8,7 +8,7 @@ seed, and the last of the scene's submissions is of softened words; where the ve
 import logging
 from datetime import timedelta
 
-from statemachine import NOT_ACCEPTED, JsonValue, Path, PermanentError, TransientError
+from statemachine import NOT_ACCEPTED, JsonValue, Patch, Path, PermanentError, TransientError
 from statemachine.execution import to_ms
 from worker.job import SceneTask
 from worker.ports import Refused
@@ -18,6 +18,9 @@ from worker.steps.render.round import Round, attempt_path, beat_path, task_path
 log = logging.getLogger(__name__)
 
 CONTENT_FILTERED = "CONTENT_FILTERED"
+
+# The category of a filter that named none.
+GENERAL = "general"
 
 # Submissions of a beat as a person wrote it.  Softened words get what is left of them, and always less.
 FULL_ALLOWANCE = SceneTask(scene_index=0).allowance
@@ -100,9 +103,24 @@ def note_failed_look(now: Round, index: int, error: TransientError) -> None:
         now.waits.append(max(error.retry_after or timedelta(0), now.ports.renderer.poll_every))
 
 
-def fail_scene(now: Round, index: int, code: str, message: str) -> None:
-    """Store that this scene cannot go on, and why."""
-    now.turn.checkpoint(_failure(now, index, code, message))
+def fail_scene(now: Round, index: int, code: str, message: str, patch: Patch | None = None) -> None:
+    """Store that this scene cannot go on, and why; `patch` is written with it."""
+    now.turn.checkpoint({**(patch or {}), **_failure(now, index, code, message)})
+
+
+def filter_facts(task: SceneTask) -> dict[str, JsonValue]:
+    """What a content filter said of a scene: the `category`, and at which `stage`.
+
+    The stage is 'prompt' where the order was refused, and 'output' where it was accepted and no film came of it.
+    """
+    filtered = [attempt for _, attempt in sorted(task.attempts.items()) if attempt.error_code == CONTENT_FILTERED]
+    if not filtered:
+        return {"category": GENERAL}
+    last = filtered[-1]
+    return {
+        "category": last.filter_category or GENERAL,
+        "stage": "prompt" if last.operation == NOT_ACCEPTED else "output",
+    }
 
 
 def _wants_softening(task: SceneTask, left: int, refused: Refused) -> bool:
@@ -165,6 +183,7 @@ def _attempt_over(now: Round, index: int, key: str, refused: Refused, outcome: s
         not_before=None,
         error_code=refused.code,
         error_message=refused.message,
+        filter_category=refused.category,
     )
     path = attempt_path(index, key)
     now.patch.pop((*path, "not_before"), None)
