@@ -324,13 +324,14 @@ def _parts(schema: JsonObject) -> Iterable[tuple[tuple[str, ...], JsonObject]]:
 
 
 def slots_in(body: Mapping[str, JsonValue]) -> list[JsonObject]:
-    """The longest JSON list of objects that stands in the text of the input: the slots, however they are introduced."""
-    found: list[JsonObject] = []
+    """The longest JSON list of objects in the first text of the input that has one: the slots, however introduced.
+
+    A later text may repeat an answer that had too many scenes, with what is wrong with it.
+    """
     for text in _input_texts(body.get("input")):
-        for candidate in _lists_in(text):
-            if len(candidate) > len(found):
-                found = candidate
-    return found
+        if found := max(_lists_in(text), key=len, default=[]):
+            return found
+    return []
 
 
 def default_plan(body: JsonObject) -> JsonValue:

@@ -242,12 +242,6 @@ def test_a_model_that_drops_scenes_as_it_was_told_is_not_believed(desk: Desk) ->
 # --- answers that cannot be used -------------------------------------------------------------------------------------
 
 
-def first_message(body: JsonObject) -> JsonValue:
-    given = body["input"]
-    assert isinstance(given, list)
-    return given[:1]
-
-
 @pytest.mark.parametrize(
     ("effect", "fault"),
     [
@@ -259,8 +253,6 @@ def first_message(body: JsonObject) -> JsonValue:
     ],
 )
 def test_a_wrong_answer_goes_back_once_with_its_faults(desk: Desk, effect: Effect, fault: str) -> None:
-    # A model knows the slots from the material, and not from the wrong answer that is shown to it again.
-    desk.vendors.openai.plan = lambda body: default_plan({**body, "input": first_message(body)})
     desk.befall(effect)
 
     plan = desk.plan(4)
