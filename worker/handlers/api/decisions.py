@@ -21,7 +21,7 @@ from statemachine.errors import (
     VersionConflictError,
 )
 from worker.edits import approve_patch, retry_patch
-from worker.handlers.api.estimate import Estimate, estimate
+from worker.handlers.api.estimate import Estimate, estimate, estimate_rest
 from worker.handlers.api.identity import Caller
 from worker.handlers.api.parts import ApiParts, Deadline
 from worker.handlers.api.problems import KINDS, ProblemError
@@ -29,6 +29,7 @@ from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
 from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data, remaining_usd
 from worker.limits import Booking, LimitError, Limits, RequestId, Usage, booked
+from worker.models import VideoModel
 from worker.rows import AudioHeader, Row, UsageChange
 
 # How often a request that meets other writes looks again, and how long it waits before.  A thousand requests for one
@@ -296,10 +297,12 @@ class _Starting:
         return _booked(self._request, self._limits, usage, Booking(self._run_id, version, usd))
 
     def _dry_run(self, checked: _Checked) -> DryRunView:
-        model, header = self._parts.model, checked.header
+        header = checked.header
         return DryRunView(
             video_id=self._request.body.video_id,
+            action="start",
             estimate=None if checked.estimate is None else checked.estimate.view(),
+            accrued_usd=0.0,
             limit_usd=self._options.max_cost_usd,
             recording=RecordingView(
                 codec=header.codec,
@@ -307,13 +310,7 @@ class _Starting:
                 sample_rate=header.sample_rate,
                 channels=header.channels,
             ),
-            model_profile=ModelProfile(
-                name=model.name,
-                clip_seconds=model.clip_seconds,
-                longest_seconds=model.longest_seconds,
-                usd_per_second=model.usd_per_second,
-                read_on=model.read_on.isoformat(),
-            ),
+            model_profile=_model_profile(self._parts.model),
         )
 
 
@@ -328,21 +325,25 @@ class _Signalling:
         self._parts = request.parts
         self._limits = request.parts.limits()
 
-    def decide(self) -> Decided:
+    def decide(self) -> Decided | DryRunView:
         request, body = self._request, self._request.body
         row, usage = _look(request, self._limits)
         execution = job_on(row)
         request_id = request.request_id
-        if request_id is not None and request_id.is_same_request(execution.last_signal):
-            return Decided(202, execution, is_replay=True)
-        _refuse_reused(request, execution)
+        if not body.dry_run:
+            if request_id is not None and request_id.is_same_request(execution.last_signal):
+                return Decided(202, execution, is_replay=True)
+            _refuse_reused(request, execution)
         event, state = ("retried", "failed") if body.action == "retry" else ("approved", "reviewing")
         if execution.state != state:
             raise _not_now(body.action, execution)
         _refuse_if_closed(self._parts, self._limits)
         job = Job.model_validate(execution.data)
         patch = self._patch(job)
-        change = self._booking(usage, execution, job, patch)
+        rest = self._rest(execution, job)
+        change = self._booking(usage, execution, job, patch, rest)
+        if body.dry_run:
+            return self._dry_run(job, patch, rest)
         engine = self._parts.engine_on(self._parts.rows.deciding(row, change=change))
         try:
             signalled = engine.signal(
@@ -374,10 +375,25 @@ class _Signalling:
             patch["options", "max_cost_usd"] = raised
         return patch
 
-    def _booking(self, usage: Usage, execution: Execution, job: Job, patch: Patch) -> UsageChange | None:
+    def _rest(self, execution: Execution, job: Job) -> Estimate | None:
+        """What is still to be made."""
+        parts = self._parts
+        is_retry = self._request.body.action == "retry"
+        state = execution.failed_in if is_retry else None
+        return estimate_rest(
+            execution,
+            job,
+            state=state or ("transcribing" if is_retry else "rendering"),
+            model=parts.model,
+            profile=parts.profile,
+            now=parts.clock.now(),
+        )
+
+    def _booking(
+        self, usage: Usage, execution: Execution, job: Job, patch: Patch, rest: Estimate | None
+    ) -> UsageChange | None:
         """What is still to be paid, within the job's limit and the user's."""
-        raised = patch.get(("options", "max_cost_usd"))
-        limit = raised if isinstance(raised, int | float) else job.options.max_cost_usd
+        limit = _limit(job, patch)
         spent = committed_usd(job.vertex_ai_tasks.values())
         remaining = remaining_usd(job, self._parts.model) if job.scene_beats else max(0.0, (limit or 0.0) - spent)
         if job.scene_beats and limit is not None and spent + remaining > limit + 1e-9:
@@ -385,10 +401,27 @@ class _Signalling:
                 "COST_LIMIT_EXCEEDED",
                 f"${spent:.2f} are spent and ${remaining:.2f} are still to be paid; the limit is ${limit:.2f}: raise "
                 "it with options.maxCostUsd",
-                more={"accrued_usd": round(spent, 4), "remaining_usd": round(remaining, 4), "limit_usd": limit},
+                more={
+                    "estimate": None if rest is None else rest.view().model_dump(mode="json"),
+                    "accrued_usd": round(spent, 4),
+                    "remaining_usd": round(remaining, 4),
+                    "limit_usd": limit,
+                },
             )
         booking = Booking(execution.run_id, execution.version + 1, remaining, spent)
         return _booked(self._request, self._limits, usage, booking)
+
+    def _dry_run(self, job: Job, patch: Patch, rest: Estimate | None) -> DryRunView:
+        body = self._request.body
+        return DryRunView(
+            video_id=body.video_id,
+            action="retry" if body.action == "retry" else "approve",
+            estimate=None if rest is None else rest.view(),
+            accrued_usd=round(committed_usd(job.vertex_ai_tasks.values()), 4),
+            limit_usd=_limit(job, patch),
+            recording=None,
+            model_profile=_model_profile(self._parts.model),
+        )
 
 
 # --- small parts -----------------------------------------------------------------------------------------------------
@@ -426,6 +459,22 @@ def _options(asked: OptionsRequest, limits: Limits) -> Options:
     if ceiling is None or (wanted.max_cost_usd is not None and wanted.max_cost_usd <= ceiling):
         return wanted
     return wanted.model_copy(update={"max_cost_usd": ceiling})
+
+
+def _limit(job: Job, patch: Patch) -> float | None:
+    """The limit that holds once `patch` is written."""
+    raised = patch.get(("options", "max_cost_usd"))
+    return raised if isinstance(raised, int | float) else job.options.max_cost_usd
+
+
+def _model_profile(model: VideoModel) -> ModelProfile:
+    return ModelProfile(
+        name=model.name,
+        clip_seconds=model.clip_seconds,
+        longest_seconds=model.longest_seconds,
+        usd_per_second=model.usd_per_second,
+        read_on=model.read_on.isoformat(),
+    )
 
 
 def _refuse_if_closed(parts: ApiParts, limits: Limits) -> None:

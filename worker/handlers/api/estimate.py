@@ -6,9 +6,12 @@ from datetime import datetime
 from statemachine import Execution
 from worker.beats import cut_beats
 from worker.handlers.api.responses import EstimateView, SecondsRange, UsdRange
-from worker.job import Job, Options, Recording
+from worker.job import Job, Options, Recording, remaining_usd
 from worker.models import VideoModel
 from worker.progress import Profile, TimeLeft, progress
+
+# More scenes than any recording is cut into.
+_ANY_NUMBER = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,56 @@ def estimate(
         usd_low=low * model.usd_per_second,
         usd_high=high * model.usd_per_second,
         eta=_eta(duration_seconds, options, profile, now),
+        as_of=model.read_on.isoformat(),
+    )
+
+
+def estimate_begun(job: Job, *, model: VideoModel, profile: Profile, now: datetime) -> Estimate | None:
+    """The estimate for a job without scenes yet; None before its recording is measured.
+
+    More scenes than are allowed are counted here, not refused: that is for whoever cuts them.
+    """
+    seconds = job.recording.duration_seconds
+    if seconds is None:
+        return None
+    options = job.options.model_copy(update={"max_scenes": _ANY_NUMBER})
+    return estimate(seconds, options=options, model=model, profile=profile, now=now)
+
+
+def estimate_rest(
+    execution: Execution, job: Job, *, state: str, model: VideoModel, profile: Profile, now: datetime
+) -> Estimate | None:
+    """What going on in `state` takes: the clips that are neither there nor on order, at their exact price.
+
+    None before the recording is measured.
+    """
+    if not job.scene_beats:
+        return estimate_begun(job, model=model, profile=profile, now=now)
+    missing = [
+        beat
+        for beat, task in zip(job.beats, job.tasks, strict=True)
+        if task.clip_key is None and task.open_attempt is None
+    ]
+    seconds = sum(model.ordered_seconds(min(beat.seconds, model.longest_seconds)) for beat in missing)
+    usd = remaining_usd(job, model)
+    going_on = execution.changed(
+        state=state,
+        status="processing",
+        entered_at=now,
+        updated_at=now,
+        lease=None,
+        deadline_at=None,
+        due_at=None,
+        waiting_for=None,
+        freely_waited_seconds=0.0,
+    )
+    return Estimate(
+        scenes=len(missing),
+        clip_seconds_low=seconds,
+        clip_seconds_high=seconds,
+        usd_low=usd,
+        usd_high=usd,
+        eta=progress(going_on, job, now, profile).eta,
         as_of=model.read_on.isoformat(),
     )
 

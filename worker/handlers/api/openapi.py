@@ -20,6 +20,7 @@ recording. One resource for each video; its state lives on the server, so a clie
 
 - Start with POST, then look with GET: after `Retry-After` seconds, with `If-None-Match`, until `poll_after_seconds` is
   null.
+- Switch on `ai_generation_status`: `completed` has the addresses of the video, `failed` has its `error`.
 - A failed job is 200: errors of the job stand in `error`, errors of a request are problem details (RFC 9457) with a
   stable `code`.
 - A video of somebody else answers exactly as one that does not exist.
@@ -69,6 +70,7 @@ def document(*, path: str = "/ai-video", examples: Mapping[str, Any] | None = No
     jobs = _examples(given, lambda name: not name.startswith(("request_", "problem_", "completion_", "dry_run")))
     job = _body("JobView", jobs)
     started = _body("JobView", {name: jobs[name] for name in jobs if name == "started"})
+    cancelled = _body("FailedJob", {name: jobs[name] for name in jobs if name == "cancelled"})
     return {
         "openapi": "3.1.0",
         "jsonSchemaDialect": "https://json-schema.org/draft/2020-12/schema",
@@ -131,11 +133,12 @@ def document(*, path: str = "/ai-video", examples: Mapping[str, Any] | None = No
                     },
                     "responses": {
                         "200": {
-                            "description": "The estimate of a dry run; or a job that had ended before.",
+                            "description": "The estimate of a dry run; or the job that was to be cancelled and had "
+                            "ended before.",
                             "content": {
                                 "application/json": {
                                     "schema": {"oneOf": [_ref("DryRunView"), _ref("JobView")]},
-                                    **_with(_examples(given, lambda name: name == "dry_run")),
+                                    **_with(_examples(given, lambda name: name.startswith("dry_run"))),
                                 }
                             },
                         },
@@ -155,12 +158,15 @@ def document(*, path: str = "/ai-video", examples: Mapping[str, Any] | None = No
                     "responses": {
                         "200": {
                             "description": "It had ended before.",
-                            "content": {"application/json": _body("JobView")},
+                            "headers": _headers("Location"),
+                            "content": {
+                                "application/json": {"schema": {"oneOf": [_ref("CompletedJob"), _ref("FailedJob")]}}
+                            },
                         },
                         "202": {
                             "description": "It is cancelled.",
                             "headers": _headers("Location"),
-                            "content": {"application/json": _body("JobView")},
+                            "content": {"application/json": cancelled},
                         },
                         **_problems(given, (*_EVERYWHERE, *_OF_DELETE)),
                     },

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from statemachine import JsonValue
+from worker.handlers.api.responses import EstimateView
 
 CONTENT_TYPE = "application/problem+json"
 
@@ -78,8 +79,18 @@ class FieldError(BaseModel):
     message: str
 
 
+class CurrentJob(BaseModel):
+    """What stands in the way of a request."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    phase: str
+    options: Annotated[Mapping[str, Any] | None, Field(description="JOB_IN_PROGRESS: what was asked for.")] = None
+    revision: Annotated[int | None, Field(description="INVALID_STATE: of the job.")] = None
+
+
 class ProblemBody(BaseModel):
-    """A refusal (RFC 9457).  Other members may stand beside these: `current`, `estimate`, `limit_usd` and the like."""
+    """A refusal (RFC 9457).  The members after `support_id` stand where a `code` has them; others may follow."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
@@ -92,6 +103,23 @@ class ProblemBody(BaseModel):
     errors: tuple[FieldError, ...] = ()
     retry_after_seconds: int | None = None
     support_id: str | None = None
+    estimate: Annotated[
+        EstimateView | None, Field(description="COST_LIMIT_EXCEEDED: what it would cost; of a job begun, the rest.")
+    ] = None
+    accrued_usd: Annotated[
+        float | None, Field(description="COST_LIMIT_EXCEEDED, of a job begun: what it has cost.")
+    ] = None
+    remaining_usd: Annotated[
+        float | None, Field(description="COST_LIMIT_EXCEEDED, of a job begun: what is still to be paid.")
+    ] = None
+    limit_usd: Annotated[float | None, Field(description="COST_LIMIT_EXCEEDED: the limit that it met.")] = None
+    limit: Annotated[float | None, Field(description="DAILY_LIMIT_EXCEEDED: US dollars; TOO_MANY_JOBS: how many.")] = (
+        None
+    )
+    scene_index: Annotated[int | None, Field(description="EDIT_NEEDED: the scene that has to be changed.")] = None
+    current: Annotated[CurrentJob | None, Field(description="JOB_IN_PROGRESS and INVALID_STATE: the job as it is.")] = (
+        None
+    )
 
 
 class ProblemError(Exception):

@@ -54,7 +54,9 @@ class VideoRequest(RequestModel):
 
     video_id: VideoId
     action: Annotated[Action, Field(description="`start`, unless said otherwise.")] = "start"
-    dry_run: Annotated[bool, Field(description="Check everything and estimate; write and spend nothing.")] = False
+    dry_run: Annotated[
+        bool, Field(description="Check everything and estimate; write and spend nothing.  Not with `cancel`.")
+    ] = False
     force: Annotated[bool, Field(description="Make a finished video anew.")] = False
     options: Annotated[
         OptionsRequest, Field(description="With `retry` and `approve` only `maxCostUsd` may stand here.")
@@ -141,7 +143,8 @@ def _check_action(request: VideoRequest) -> None:
     if is_start or request.action == "cancel":
         wrong += ["sceneBeats"] if request.scene_beats else []
     if not is_start:
-        wrong += [name for name, is_set in (("dryRun", request.dry_run), ("force", request.force)) if is_set]
+        wrong += ["dryRun"] if request.dry_run and request.action == "cancel" else []
+        wrong += ["force"] if request.force else []
         allowed = set() if request.action == "cancel" else {"max_cost_usd"}
         wrong += [f"options.{to_camel(name)}" for name in sorted(request.options.model_fields_set - allowed)]
     if wrong:

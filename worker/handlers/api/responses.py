@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeAlias
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
 from worker.progress import Basis, Pace
 
-Status = Literal["processing", "completed", "failed"]
+FilterStage = Literal["prompt", "output", "audio"]
+EstimatedAction = Literal["start", "retry", "approve"]
 OfferedAction = Literal["cancel", "retry", "approve", "regenerate"]
 
 
@@ -16,7 +17,13 @@ class ResponseModel(BaseModel):
     """Part of an answer."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", defer_build=True, populate_by_name=True, serialize_by_alias=True
+        frozen=True,
+        extra="forbid",
+        defer_build=True,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        # Whatever has a default is answered all the same.
+        json_schema_serialization_defaults_required=True,
     )
 
 
@@ -105,6 +112,13 @@ class MediaView(ResponseModel):
     duration_seconds: float | None
 
 
+class CompletedMedia(MediaView):
+    """Signed addresses of a finished video and of what belongs to it."""
+
+    video_url: str
+    download_url: Annotated[str, Field(description="The same video, to be saved.")]
+
+
 class CostView(ResponseModel):
     """What the job costs."""
 
@@ -134,7 +148,25 @@ class ErrorView(ResponseModel):
     attempt: int
     retryable: bool
     user_action: str
-    category: Annotated[str | None, Field(description="Of a content filter.")]
+    category: Annotated[
+        str | None,
+        Field(
+            description="Of a content filter, for wording only, `general` where it named none; null for other codes.",
+            examples=["violence"],
+        ),
+    ]
+    stage: Annotated[
+        FilterStage | None,
+        Field(
+            description="What a content filter refused: the words, before the order was accepted (`prompt`), or what "
+            "was made of them (`output`, `audio`); null where that is not known, and for other codes."
+        ),
+    ]
+    estimate_usd: Annotated[
+        float | None,
+        Field(description="With COST_LIMIT_REACHED: what the job comes to, the least that `maxCostUsd` has to be."),
+    ]
+    limit_usd: Annotated[float | None, Field(description="With COST_LIMIT_REACHED: the limit that it met.")]
     support_id: str
     occurred_at: datetime | None
 
@@ -216,6 +248,12 @@ class GenerationData(ResponseModel):
     options: Mapping[str, Any]
 
 
+class CompletedData(GenerationData):
+    """`ai_generation_data` of a finished video."""
+
+    final_video_url: Annotated[str, Field(description="Signed; the row itself holds an s3:// address.")]
+
+
 class OperatorView(ResponseModel):
     """What only operators see: vendors' names of things, and the engine's view of the job."""
 
@@ -236,19 +274,13 @@ class OperatorView(ResponseModel):
     vertex_ai_tasks: Mapping[str, Any]
 
 
-class JobView(ResponseModel):
-    """A job: the answer to GET, and to every POST and DELETE that was accepted."""
+class JobBase(ResponseModel):
+    """What every job has, whatever became of it."""
 
     video_id: Annotated[str, Field(alias="videoId")]
     ai_project_type: Literal["ai_generated"] = "ai_generated"
-    ai_generation_status: Status
-    phase: Annotated[
-        str,
-        Field(
-            description="transcribing, planning, reviewing, rendering, assembling, completed or failed",
-            examples=["rendering"],
-        ),
-    ]
+    ai_generation_status: Literal["processing", "completed", "failed"]
+    phase: str
     progress: ProgressView
     steps: tuple[StepView, ...]
     scenes: tuple[SceneView, ...]
@@ -258,18 +290,63 @@ class JobView(ResponseModel):
     warnings: tuple[WarningView, ...]
     error: ErrorView | None
     actions: Annotated[tuple[OfferedAction, ...], Field(description="What the caller may do now.")]
-    urls_expire_at: datetime | None
+    urls_expire_at: Annotated[datetime | None, Field(description="Null while there are no addresses.")]
     poll_after_seconds: Annotated[int | None, Field(description="As Retry-After; null at the end.")]
     revision: Annotated[int, Field(description="Grows with everything that is written.")]
     created_at: datetime
     updated_at: datetime
-    operator: OperatorView | None = None
+    operator: Annotated[OperatorView | None, Field(description="For operators only.")] = None
+
+
+class ProcessingJob(JobBase):
+    """A job at work, or one that waits for its scenes to be approved."""
+
+    ai_generation_status: Literal["processing"] = "processing"
+    phase: Annotated[
+        str,
+        Field(
+            description="transcribing, planning, reviewing, rendering or assembling; a newer version may know others",
+            examples=["rendering"],
+        ),
+    ]
+    error: None = None
+    poll_after_seconds: Annotated[int, Field(description="As Retry-After.")]
+
+
+class CompletedJob(JobBase):
+    """A job whose video is finished."""
+
+    ai_generation_status: Literal["completed"] = "completed"
+    phase: Literal["completed"] = "completed"
+    ai_generation_data: CompletedData
+    media: CompletedMedia
+    error: None = None
+    urls_expire_at: datetime
+    poll_after_seconds: None = None
+
+
+class FailedJob(JobBase):
+    """A job that failed or was cancelled; `error` says why, and what to do."""
+
+    ai_generation_status: Literal["failed"] = "failed"
+    phase: Literal["failed"] = "failed"
+    error: ErrorView
+    poll_after_seconds: None = None
+
+
+AnyJob: TypeAlias = ProcessingJob | CompletedJob | FailedJob
+
+
+class JobView(RootModel[Annotated[AnyJob, Field(discriminator="ai_generation_status")]]):
+    """A job: the answer to GET, and to every POST and DELETE that was accepted.  Switch on `ai_generation_status`."""
+
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class EstimateView(ResponseModel):
-    """What a video of the recording takes."""
+    """What a video of the recording takes; of one that was begun, only what is missing."""
 
-    scenes: int
+    scenes: Annotated[int, Field(description="Clips to be made.")]
     clip_seconds: SecondsRange
     cost_usd: UsdRange
     eta_seconds: SecondsRange | None
@@ -295,13 +372,17 @@ class RecordingView(ResponseModel):
 
 
 class DryRunView(ResponseModel):
-    """The answer to a dry run: nothing was written or spent."""
+    """The answer to a dry run: what the action would cost now.  Nothing was written or spent."""
 
     video_id: Annotated[str, Field(alias="videoId")]
     dry_run: Literal[True] = True
+    action: EstimatedAction
     estimate: Annotated[
-        EstimateView | None, Field(description="Null where the header does not say how long the recording is.")
+        EstimateView | None, Field(description="Null where nobody knows yet how long the recording is.")
     ]
-    limit_usd: float | None
-    recording: RecordingView
+    accrued_usd: Annotated[float, Field(description="What the job has cost so far, beside the estimate.")]
+    limit_usd: Annotated[float | None, Field(description="That would hold for the whole job.")]
+    recording: Annotated[
+        RecordingView | None, Field(description="Null for `retry` and `approve`: it was looked at before.")
+    ]
     model_profile: ModelProfile

@@ -7,10 +7,12 @@ import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
 from statemachine import NOT_ACCEPTED, Execution, Failure, JsonValue
+from statemachine.errors import StoreCorruptError
 from worker.handlers.api import responses
-from worker.handlers.api.estimate import estimate, seconds_range
+from worker.handlers.api.estimate import estimate_begun, seconds_range
 from worker.job import (
     PROCESSING_STEPS,
     ClipAttempt,
@@ -31,6 +33,8 @@ _POLL_AT_FIRST_SECONDS = 3
 _AT_FIRST_SECONDS = 30
 _POLL_SECONDS = 5
 _POLL_AT_REST_SECONDS = 15
+
+_ENDS = frozenset({"completed", "failed"})
 
 # Failures whose message this project writes, for the person who reads it.  Others quote vendors: that is for operators.
 _OWN_WORDS = frozenset(
@@ -62,6 +66,11 @@ _WORDS = {
 }
 _OTHER_WORDS = "Something went wrong; retry, and name the support id if it happens again."
 
+# Of a filter that named no category.
+_GENERAL = "general"
+
+_STAGES: Mapping[str, responses.FilterStage] = {"prompt": "prompt", "output": "output", "audio": "audio"}
+
 # Failures after which the same job cannot succeed: only a new one can.
 _HOPELESS_ACTIONS = frozenset({"upload_other_audio", "none"})
 
@@ -90,8 +99,10 @@ class Look:
     @property
     def poll_after_seconds(self) -> int | None:
         """When it is worth while to look again; None at the end."""
-        if self.execution.status != "processing":
-            return None
+        return None if self.execution.status in _ENDS else self._poll_seconds
+
+    @property
+    def _poll_seconds(self) -> int:
         if self.execution.state == "reviewing" or self.progress.pace == "stalled":
             return _POLL_AT_REST_SECONDS
         return _POLL_AT_FIRST_SECONDS if self.progress.elapsed_seconds < _AT_FIRST_SECONDS else _POLL_SECONDS
@@ -123,43 +134,69 @@ class Look:
         )
         return f'W/"{self.execution.revision}-{hashlib.sha256(repr(seen).encode()).hexdigest()[:16]}"'
 
-    def view(self, signer: LinkSigner, window: SigningWindow) -> responses.JobView:
+    def view(self, signer: LinkSigner, window: SigningWindow) -> responses.AnyJob:
         """The body of an answer."""
         execution, job = self.execution, self.job
 
         def link(key: str | None) -> str | None:
             return None if key is None else signer.link(key, window)
 
-        video_key = job.media.video_key
-        video_url = link(video_key)
-        return responses.JobView(
-            video_id=job.video_id,
-            ai_generation_status=_status(execution),
-            phase=execution.state,
-            progress=_progress_view(self.progress),
-            steps=tuple(_step_view(step) for step in self.progress.steps),
-            scenes=self._scenes(link),
-            ai_generation_data=self._generation_data(video_url),
-            media=responses.MediaView(
-                video_url=video_url,
-                download_url=None if video_key is None else signer.link(video_key, window, download_as=_filename(job)),
-                poster_url=link(job.media.poster_key),
-                captions_url=link(job.media.captions_key),
-                transcript_url=link(job.audio_transcription.full_json_s3_key),
-                prompts_url=link(job.plan_key),
-                duration_seconds=job.media.duration_seconds,
-            ),
-            cost=self._cost(),
-            warnings=tuple(_warnings(job)),
-            error=_error_view(execution),
-            actions=self.actions,
-            urls_expire_at=window.expires_at if _has_media(job) else None,
-            poll_after_seconds=self.poll_after_seconds,
-            revision=execution.revision,
-            created_at=execution.started_at,
-            updated_at=execution.updated_at,
-            operator=_operator_view(execution, job) if self.for_operator else None,
-        )
+        known: dict[str, Any] = {
+            "video_id": job.video_id,
+            "progress": _progress_view(self.progress),
+            "steps": tuple(_step_view(step) for step in self.progress.steps),
+            "scenes": self._scenes(link),
+            "cost": self._cost(),
+            "warnings": tuple(_warnings(job)),
+            "actions": self.actions,
+            "revision": execution.revision,
+            "created_at": execution.started_at,
+            "updated_at": execution.updated_at,
+            "operator": _operator_view(execution, job) if self.for_operator else None,
+        }
+        data, media = self._generation_data(), self._media(link)
+        expire_at = window.expires_at if _has_media(job) else None
+        match execution.status:
+            case "completed":
+                video_key = job.media.video_key
+                if video_key is None:
+                    raise StoreCorruptError(f"execution {execution.execution_id!r} is completed and names no video")
+                url = signer.link(video_key, window)
+                saved = signer.link(video_key, window, download_as=_filename(job))
+                return responses.CompletedJob(
+                    **known,
+                    ai_generation_data=responses.CompletedData(**data, final_video_url=url),
+                    media=responses.CompletedMedia(**media, video_url=url, download_url=saved),
+                    urls_expire_at=window.expires_at,
+                )
+            case "failed":
+                return responses.FailedJob(
+                    **known,
+                    ai_generation_data=responses.GenerationData(**data, final_video_url=None),
+                    media=responses.MediaView(**media, video_url=None, download_url=None),
+                    error=_error_view(execution),
+                    urls_expire_at=expire_at,
+                )
+            case _:
+                return responses.ProcessingJob(
+                    **known,
+                    phase=execution.state,
+                    ai_generation_data=responses.GenerationData(**data, final_video_url=None),
+                    media=responses.MediaView(**media, video_url=None, download_url=None),
+                    urls_expire_at=expire_at,
+                    poll_after_seconds=self._poll_seconds,
+                )
+
+    def _media(self, link: Callable[[str | None], str | None]) -> dict[str, Any]:
+        """What lies in the bucket beside the clips and the video itself."""
+        job = self.job
+        return {
+            "poster_url": link(job.media.poster_key),
+            "captions_url": link(job.media.captions_key),
+            "transcript_url": link(job.audio_transcription.full_json_s3_key),
+            "prompts_url": link(job.plan_key),
+            "duration_seconds": job.media.duration_seconds,
+        }
 
     def _scenes(self, link: Callable[[str | None], str | None]) -> tuple[responses.SceneView, ...]:
         is_at_rest = self.execution.state in {"reviewing", "failed"}
@@ -193,11 +230,7 @@ class Look:
         estimated: float | None = None
         if job.scene_beats:
             estimated = accrued + remaining_usd(job, model)
-        elif job.recording.duration_seconds is not None:
-            options = job.options.model_copy(update={"max_scenes": 10_000})  # told, not refused
-            guess = estimate(
-                job.recording.duration_seconds, options=options, model=model, profile=self.profile, now=self.now
-            )
+        elif (guess := estimate_begun(job, model=model, profile=self.profile, now=self.now)) is not None:
             estimated = guess.usd_high
         return responses.CostView(
             estimated_usd=None if estimated is None else round(estimated, 4),
@@ -207,11 +240,12 @@ class Look:
             as_of=model.read_on.isoformat(),
         )
 
-    def _generation_data(self, video_url: str | None) -> responses.GenerationData:
+    def _generation_data(self) -> dict[str, Any]:
+        """`ai_generation_data` without the address of the video."""
         job, found = self.job, self.job.audio_transcription
         history = self.execution.data.get(PROCESSING_STEPS[0])
-        return responses.GenerationData(
-            audio_transcription=responses.TranscriptionData(
+        return {
+            "audio_transcription": responses.TranscriptionData(
                 language=found.language,
                 duration_seconds=found.duration_seconds,
                 mode=found.mode,
@@ -221,7 +255,7 @@ class Look:
                 word_count=found.word_count,
                 full_json_s3_key=found.full_json_s3_key,
             ),
-            scene_beats={
+            "scene_beats": {
                 scene_key(beat.scene_index): responses.BeatData(
                     scene_index=beat.scene_index,
                     start_seconds=beat.start_seconds,
@@ -235,26 +269,15 @@ class Look:
                 )
                 for beat in self.beats
             },
-            vertex_ai_tasks={scene_key(task.scene_index): _task_data(task) for task in self.tasks},
-            processing_steps={
+            "vertex_ai_tasks": {scene_key(task.scene_index): _task_data(task) for task in self.tasks},
+            "processing_steps": {
                 name: _step_data(entry)
                 for name, entry in (history.items() if isinstance(history, Mapping) else ())
                 if isinstance(entry, Mapping)
             },
-            final_video_url=video_url,
-            title=job.title,
-            options=job.options.model_dump(mode="json"),
-        )
-
-
-def _status(execution: Execution) -> responses.Status:
-    match execution.status:
-        case "completed":
-            return "completed"
-        case "failed":
-            return "failed"
-        case _:
-            return "processing"
+            "title": job.title,
+            "options": job.options.model_dump(mode="json"),
+        }
 
 
 def _progress_view(now: Progress) -> responses.ProgressView:
@@ -285,11 +308,11 @@ def _step_view(step: StepProgress) -> responses.StepView:
     )
 
 
-def _error_view(execution: Execution) -> responses.ErrorView | None:
-    failure = execution.failure
-    if failure is None:
-        return None
-    scene_index, category = failure.details.get("scene_index"), failure.details.get("category")
+def _error_view(execution: Execution) -> responses.ErrorView:
+    failure = execution.failure or Failure("INTERNAL", "")  # of a row that somebody has written by hand
+    details = failure.details
+    is_filtered, is_limit = failure.code == "CONTENT_FILTERED", failure.code == "COST_LIMIT_REACHED"
+    scene_index, category, stage = details.get("scene_index"), details.get("category"), details.get("stage")
     return responses.ErrorView(
         code=failure.code,
         message=_message(failure.code, failure.message),
@@ -298,10 +321,17 @@ def _error_view(execution: Execution) -> responses.ErrorView | None:
         attempt=failure.attempt,
         retryable=failure.is_retryable,
         user_action=failure.user_action,
-        category=category if isinstance(category, str) else None,
+        category=(category if isinstance(category, str) else _GENERAL) if is_filtered else None,
+        stage=_STAGES.get(str(stage)) if is_filtered else None,
+        estimate_usd=_usd(details.get("price_usd")) if is_limit else None,
+        limit_usd=_usd(details.get("limit_usd")) if is_limit else None,
         support_id=f"{execution.run_id[:12]}-{execution.version}",
         occurred_at=failure.occurred_at,
     )
+
+
+def _usd(stored: JsonValue) -> float | None:
+    return stored if isinstance(stored, int | float) else None
 
 
 def _task_data(task: SceneTask) -> responses.TaskData:

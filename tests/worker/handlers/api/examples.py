@@ -20,6 +20,9 @@ EDITS = [{"scene_index": 1, "visual_prompt": "A calm sea at dawn, seen from the 
 APPROVAL = {"videoId": VIDEO, "action": "approve", "sceneBeats": EDITS}
 RETRY = {"videoId": VIDEO, "action": "retry", "sceneBeats": EDITS, "options": {"maxCostUsd": 12.0}}
 DRY_RUN = {"videoId": VIDEO, "dryRun": True, "options": {"aspectRatio": "9:16"}}
+DRY_RUN_RETRY = {**RETRY, "dryRun": True}
+# Enough for the least that the recording may cost, and less than its scenes do.
+TOO_LITTLE = {"videoId": VIDEO, "options": {"maxCostUsd": 2.1}}
 
 
 def examples() -> Mapping[str, Any]:
@@ -27,8 +30,10 @@ def examples() -> Mapping[str, Any]:
     return {
         **{name: make(Desk()) for name, make in JOBS.items()},
         "dry_run": Desk().post(DRY_RUN).body,
+        "dry_run_retry": _dry_run_of_a_retry(Desk()),
         "request_start": START,
         "request_dry_run": DRY_RUN,
+        "request_dry_run_retry": DRY_RUN_RETRY,
         "request_approve": APPROVAL,
         "request_retry": RETRY,
         **dict(_problems()),
@@ -70,6 +75,16 @@ def _filtered(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     return desk.get().body
 
 
+def _limited(desk: Desk) -> Any:  # noqa: ANN401  any JSON
+    _started(desk, TOO_LITTLE).run()
+    return desk.get().body
+
+
+def _dry_run_of_a_retry(desk: Desk) -> Any:  # noqa: ANN401  any JSON
+    _filtered(desk)
+    return desk.post(DRY_RUN_RETRY).body
+
+
 def _cancelled(desk: Desk) -> Any:  # noqa: ANN401  any JSON
     _started(desk).run(turns=2)
     return desk.delete().body
@@ -81,6 +96,7 @@ JOBS: Mapping[str, Callable[[Desk], Any]] = {
     "reviewing": _reviewing,
     "completed": _completed,
     "failed_filtered": _filtered,
+    "failed_cost_limit": _limited,
     "cancelled": _cancelled,
 }
 

@@ -10,7 +10,7 @@ from tests.worker.fakes import planned_job_data
 from tests.worker.handlers.api.desk import ADA, BOB, VIDEO, Desk
 from worker.after_work import AfterWork
 from worker.handlers.api.decisions import TRIES
-from worker.handlers.api.responses import JobView
+from worker.handlers.api.responses import DryRunView, JobView
 from worker.limits import Limits
 from worker.ports import Clip, Refused
 from worker.rows import Row
@@ -49,7 +49,7 @@ def test_a_retry_pays_only_for_what_is_missing(desk: Desk) -> None:
     answer = act(desk, "retry")
 
     assert answer.status == 202
-    assert JobView.model_validate_json(answer.text).phase == "rendering"
+    assert JobView.model_validate_json(answer.text).root.phase == "rendering"
     assert desk.run().state == "completed"
     assert [scene for scene, _ in desk.renderer.bill] == [0, 1, 2, 1]
 
@@ -170,6 +170,105 @@ def test_a_cancelled_job_can_be_taken_up_again(desk: Desk) -> None:
     assert desk.run().state == "completed"
 
 
+def test_a_dry_run_of_a_retry_tells_what_is_missing_and_writes_nothing(desk: Desk) -> None:
+    """Of clips of 8, 8 and 6 s at $0.10 all are paid; the second one has to be made again."""
+    before = failed(desk, FILTERED).job()
+    edits = [{"scene_index": 1, "visual_prompt": "a calm sea"}]
+
+    answer = act(desk, "retry", dryRun=True, sceneBeats=edits, options={"maxCostUsd": 9.0})
+
+    assert answer.status == 200
+    told = DryRunView.model_validate_json(answer.text)
+    assert (told.action, told.accrued_usd, told.limit_usd, told.recording) == ("retry", 2.2, 9.0, None)
+    assert told.estimate is not None
+    assert (told.estimate.scenes, told.estimate.clip_seconds.low, told.estimate.clip_seconds.high) == (1, 8, 8)
+    assert (told.estimate.cost_usd.low, told.estimate.cost_usd.high) == (0.8, 0.8)
+    assert told.estimate.eta_seconds is not None
+    assert 45 <= told.estimate.eta_seconds.low <= told.estimate.eta_seconds.high
+    assert desk.job() == before
+    assert not desk.dispatcher.events
+
+
+def test_what_a_dry_run_of_a_retry_tells_is_what_the_retry_costs(desk: Desk) -> None:
+    failed(desk)
+
+    told = act(desk, "retry", dryRun=True).body
+    act(desk, "retry")
+    desk.run()
+
+    spent = desk.get().body["cost"]["accrued_usd"]
+    assert spent == pytest.approx(told["accrued_usd"] + told["estimate"]["cost_usd"]["high"])
+
+
+def test_a_dry_run_of_an_approval_tells_the_exact_price_and_writes_nothing(desk: Desk) -> None:
+    before = in_review(desk).job()
+
+    answer = act(desk, "approve", dryRun=True)
+
+    assert (answer.status, answer.body["action"]) == (200, "approve")
+    assert answer.body["estimate"]["scenes"] == 3
+    assert answer.body["estimate"]["cost_usd"]["low"] == answer.body["estimate"]["cost_usd"]["high"] == 2.2
+    assert answer.body["accrued_usd"] == 0.0
+    assert desk.job() == before
+
+
+@pytest.mark.parametrize(("turns", "scenes"), [(0, None), (1, 3)], ids=["before it is measured", "once it is"])
+def test_a_dry_run_of_a_retry_before_there_are_scenes_estimates_by_the_recording(
+    desk: Desk, turns: int, scenes: int | None
+) -> None:
+    desk.post()
+    desk.run(turns=turns)
+    desk.delete()
+    assert not desk.data().scene_beats
+
+    answer = act(desk, "retry", dryRun=True)
+
+    assert answer.status == 200
+    assert (answer.body["estimate"] or {}).get("scenes") == scenes
+
+
+@pytest.mark.parametrize(
+    ("limits", "body", "code"),
+    [
+        (Limits(starts=False), {}, "STARTS_PAUSED"),
+        (Limits(daily_usd=0.5), {}, "DAILY_LIMIT_EXCEEDED"),
+        (Limits(concurrent_jobs=0), {}, "TOO_MANY_JOBS"),
+        (Limits(max_cost_usd=2.9), {"options": {"maxCostUsd": 50}}, "COST_LIMIT_EXCEEDED"),
+        (Limits(), {"sceneBeats": [{"scene_index": 0, "visual_prompt": "x"}]}, "EDIT_INVALID"),
+    ],
+)
+def test_a_dry_run_of_a_retry_is_refused_as_the_retry_would_be(
+    desk: Desk, limits: Limits, body: dict[str, Any], code: str
+) -> None:
+    failed(desk)
+    desk.limits = limits
+
+    dry, wet = act(desk, "retry", dryRun=True, **body), act(desk, "retry", **body)
+
+    assert dry.body["code"] == code
+    assert (dry.status, dry.text) == (wet.status, wet.text)
+
+
+def test_a_dry_run_takes_no_idempotency_key_away_from_the_retry(desk: Desk) -> None:
+    failed(desk)
+
+    dry = act(desk, "retry", key="click-2", dryRun=True)
+    wet = act(desk, "retry", key="click-2")
+
+    assert (dry.status, wet.status) == (200, 202)
+    assert "Idempotent-Replayed" not in wet.headers
+
+
+def test_a_refused_retry_shows_what_it_would_have_cost(desk: Desk) -> None:
+    failed(desk)
+    desk.limits = Limits(max_cost_usd=2.9)
+
+    answer = act(desk, "retry", options={"maxCostUsd": 50})
+
+    assert answer.body["estimate"]["cost_usd"]["high"] == 0.8
+    assert answer.body["limit_usd"] == 2.9
+
+
 # --- approve ------------------------------------------------------------------------------------------------------
 
 
@@ -239,7 +338,7 @@ def test_the_kill_switch_holds_for_everything_that_goes_on_to_spend(desk: Desk, 
     [
         ("retry", {"options": {"style": "noir"}}, "options.style"),
         ("approve", {"force": True}, "force"),
-        ("approve", {"dryRun": True}, "dryRun"),
+        ("cancel", {"dryRun": True}, "dryRun"),
         ("cancel", {"options": {"maxCostUsd": 1}}, "options.maxCostUsd"),
         ("cancel", {"sceneBeats": [{"scene_index": 0, "visual_prompt": "x"}]}, "sceneBeats"),
         ("start", {"sceneBeats": [{"scene_index": 0, "visual_prompt": "x"}]}, "sceneBeats"),

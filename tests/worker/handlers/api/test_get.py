@@ -94,6 +94,51 @@ def test_a_failed_job_is_200_and_says_what_where_and_what_to_do(desk: Desk) -> N
     assert "Retry-After" not in answer.headers
 
 
+@pytest.mark.parametrize(("category", "told"), [("violence", "violence"), (None, "general")])
+def test_a_filtered_scene_tells_the_filters_category_and_what_was_refused(
+    desk: Desk, category: str | None, told: str
+) -> None:
+    desk.renderer.answers[1] = [Refused("CONTENT_FILTERED", VENDORS_WORDS, is_retryable=False, category=category)]
+    started(desk).run()
+
+    error = desk.get().body["error"]
+
+    assert (error["code"], error["category"], error["stage"]) == ("CONTENT_FILTERED", told, "output")
+    assert (error["scene_index"], error["user_action"]) == (1, "edit_scene")
+
+
+def test_another_failure_has_neither_category_nor_limit(desk: Desk) -> None:
+    error = failed(desk).get().body["error"]
+
+    assert [error[name] for name in ("category", "stage", "estimate_usd", "limit_usd")] == [None] * 4
+
+
+def test_a_plan_beyond_the_limit_tells_both_so_that_the_right_raise_can_be_offered(desk: Desk) -> None:
+    """At least 20 s at $0.10 pass the limit of $2.10; the scenes as planned take 22 s."""
+    started(desk, maxCostUsd=2.1).run()
+    error = desk.get().body["error"]
+
+    raised = desk.post({"videoId": VIDEO, "action": "retry", "options": {"maxCostUsd": error["estimate_usd"]}})
+    desk.run()
+
+    assert (error["code"], error["estimate_usd"], error["limit_usd"]) == ("COST_LIMIT_REACHED", 2.2, 2.1)
+    assert raised.status == 202
+    assert desk.job().state == "completed"
+
+
+def test_a_row_that_says_completed_and_names_no_video_is_our_fault_and_told_to_the_log(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    ended = completed(desk).job()
+    desk.store.delete(VIDEO)
+    desk.store.start(ended.changed(data={**ended.data, "media": {}}), replace=False)
+
+    answer = desk.get()
+
+    assert (answer.status, answer.body["code"]) == (500, "INTERNAL")
+    assert any("names no video" in record.__dict__.get("words", "") for record in caplog.records)
+
+
 def test_vendors_words_and_names_are_for_operators(desk: Desk) -> None:
     """Operation names, raw messages, intents, prefixes and seeds tell a person nothing, and others too much."""
     failed(desk)

@@ -43,7 +43,7 @@ def test_a_start_is_accepted_with_the_job_as_get_would_show_it(desk: Desk) -> No
     assert answer.status == 202
     assert answer.headers["Location"] == "/ai-video?videoId=video-1"
     assert answer.headers["Retry-After"] == "3"
-    assert JobView.model_validate_json(answer.text).phase == "transcribing"
+    assert JobView.model_validate_json(answer.text).root.phase == "transcribing"
     assert answer.text == desk.get().text
     assert len(desk.dispatcher.events) == 1
 
