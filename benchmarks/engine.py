@@ -107,7 +107,7 @@ def _sqlite() -> Iterator[Measurement]:
             ):
                 # Two fsyncs of our own after each turn's two: a shared disk is fast now and slow then, and so both meet
                 # the same.  Means, because a median of such a mixture jumps between its two halves.
-                both = [(turn, _fsync_ms(log) + _fsync_ms(log)) for turn in _turns(_SHORT, store, "job")]
+                both = [(turn, _fsync_ms(log) + _fsync_ms(log)) for turn in turns_of(_SHORT, store, "job")]
             jobs.append(_Job.of(turn for turn, _ in both))
             syncs.append(statistics.fmean(sync for _, sync in both))
         over = [job.mean_ms - sync for job, sync in zip(jobs, syncs, strict=True)][1:]
@@ -138,8 +138,8 @@ def _flatness(name: str, store: Callable[[], Store], *, pairs: int) -> Measureme
     for pair in range(pairs + 1):
         gc.collect()  # what earlier pairs left is not this one's
         kept = store()
-        jobs = (_turns(_SHORT, kept, f"short-{pair}-{number}") for number in range(LONG // SHORT))
-        taken = list(zip(chain.from_iterable(jobs), _turns(_LONG, kept, f"long-{pair}"), strict=True))
+        jobs = (turns_of(_SHORT, kept, f"short-{pair}-{number}") for number in range(LONG // SHORT))
+        taken = list(zip(chain.from_iterable(jobs), turns_of(_LONG, kept, f"long-{pair}"), strict=True))
         short.append(_Job.of(turn for turn, _ in taken))
         long.append(_Job.of(turn for _, turn in taken))
     both = list(zip(short, long, strict=True))[1:]  # the first pair warms up
@@ -193,9 +193,9 @@ def _import_ms(statement: str, bytecode: str) -> float:
     return float(result.stdout)
 
 
-def _polling() -> Measurement:
-    """A job that polls, in virtual time: nothing sleeps, so only the engine is left."""
-    machine = Machine(
+def polling() -> Machine[Data]:
+    """A machine of one state that polls."""
+    return Machine(
         "polling",
         states=[
             Working("polling", step=_poll, deadline=timedelta(hours=1), max_turn=timedelta(seconds=30)),
@@ -207,6 +207,11 @@ def _polling() -> Measurement:
         signals=(),
         load=_whole,
     )
+
+
+def _polling() -> Measurement:
+    """A job that polls, in virtual time: nothing sleeps, so only the engine is left."""
+    machine = polling()
     jobs, walls = [], []
     for _ in range(RUNS + 1):
         begun = time.perf_counter()
@@ -257,14 +262,19 @@ def _growth() -> Measurement:
 # --- the machines, and how they are run ---------------------------------------------------------------------------
 
 
-def _line(states: int) -> Machine[Data]:
-    """A machine that goes through its states one after another."""
+def line(states: int, *, waits: bool = False) -> Machine[Data]:
+    """A machine that goes through its states one after another; with `waits`, each waits for a second first."""
     names = [f"state_{number:03d}" for number in range(states)]
     return Machine(
         "line",
         states=[
             *(
-                Working(name, step=_advance, deadline=timedelta(hours=1), max_turn=timedelta(minutes=1))
+                Working(
+                    name,
+                    step=_wait_once if waits else _advance,
+                    deadline=timedelta(hours=1),
+                    max_turn=timedelta(minutes=1),
+                )
                 for name in names
             ),
             Terminal("completed"),
@@ -290,6 +300,13 @@ def _advance(job: Data, *, turn: Turn) -> Outcome:  # noqa: ARG001  a trivial st
     return Advance("done")
 
 
+def _wait_once(job: Data, *, turn: Turn) -> Outcome:  # noqa: ARG001  a trivial step looks at nothing
+    """Wait in every second turn, and go on in the others."""
+    if job["waits"]:
+        return Advance("done", patch={("waits",): 0})
+    return Wait(timedelta(seconds=1), patch={("waits",): 1})
+
+
 def _poll(job: Data, *, turn: Turn) -> Outcome:
     """Wait for 15 s, as often as it takes."""
     polls = job["polls"]
@@ -299,7 +316,7 @@ def _poll(job: Data, *, turn: Turn) -> Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class Taken:
     """What one turn took, in milliseconds."""
 
     wall_ms: float
@@ -316,7 +333,7 @@ class _Job:
     cpu_ms: float
 
     @classmethod
-    def of(cls, turns: Iterable[_Taken]) -> "_Job":
+    def of(cls, turns: Iterable[Taken]) -> "_Job":
         """Look at the turns together."""
         taken = list(turns)
         walls = [turn.wall_ms for turn in taken]
@@ -326,20 +343,20 @@ class _Job:
 
 def _job(machine: Machine[Data], store: Store) -> _Job:
     """Run a new job to its end."""
-    return _Job.of(_turns(machine, store, "job"))
+    return _Job.of(turns_of(machine, store, "job"))
 
 
-def _turns(machine: Machine[Data], store: Store, execution_id: str) -> Iterator[_Taken]:
+def turns_of(machine: Machine[Data], store: Store, execution_id: str) -> Iterator[Taken]:
     """Run a new job to its end, in virtual time: what is due is given its turn at once."""
     clock, dispatcher = VirtualClock(), MemoryDispatcher()
     engine = Engine(machine, store=store, dispatcher=dispatcher, clock=clock)
-    engine.start(execution_id, {"polls": 0})
+    engine.start(execution_id, {"polls": 0, "waits": 0})
     while True:
         event = dispatcher.events.popleft()
         begun, begun_cpu = time.perf_counter(), time.process_time()
         result = engine.run_turn(event)
         cpu, wall = time.process_time() - begun_cpu, time.perf_counter() - begun
-        yield _Taken(wall * 1000, cpu * 1000)
+        yield Taken(wall * 1000, cpu * 1000)
         saved = result.execution
         if saved is None:
             raise RuntimeError(f"a turn of {execution_id} was {result.kind}: {result.reason}")
@@ -360,4 +377,4 @@ def _fsync_ms(log: FileIO) -> float:
     return (time.perf_counter() - begun) * 1000
 
 
-_SHORT, _LONG = _line(SHORT), _line(LONG)
+_SHORT, _LONG = line(SHORT), line(LONG)
