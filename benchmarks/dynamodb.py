@@ -83,13 +83,14 @@ def _record_bytes() -> Measurement:
 
 
 @dataclass(slots=True)
-class _Tally:
-    """What went over the wire."""
+class Tally:
+    """What went over the wire: requests by name, and the units of every write."""
 
     requests: dict[str, int] = field(default_factory=dict)
     write_units: list[float] = field(default_factory=list)
 
     def attach(self, client: DynamoDBClient) -> None:
+        """Count what this client does from now on."""
         events = client.meta.events
         events.register("before-send.dynamodb", self._sent)
         events.register("before-parameter-build.dynamodb.UpdateItem", _ask_for_units)
@@ -184,7 +185,7 @@ def _jobs(client: DynamoDBClient) -> Iterator[Measurement]:
 class _Run:
     """One job from start to end."""
 
-    tally: _Tally
+    tally: Tally
     turns: int
     asked_by_steps: int
     row_bytes: int
@@ -192,7 +193,7 @@ class _Run:
 
 def _run(client: DynamoDBClient, layout: TableLayout) -> _Run:
     own_client = tables.client_of(client.meta.endpoint_url)
-    store, tally = _CountingStore(own_client, layout=layout), _Tally()
+    store, tally = _CountingStore(own_client, layout=layout), Tally()
     client.put_item(
         TableName=layout.table_name,
         Item={**tables.FOREIGN, "video_id": {"S": VIDEO_ID}, "owner": {"S": "1b2c3d4e-5f60-7182-93a4-b5c6d7e8f901"}},

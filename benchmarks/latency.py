@@ -17,9 +17,10 @@ from pathlib import Path
 
 from benchmarks.report import Measurement
 from statemachine.dispatcher import Event
-from statemachine.engine import Engine
+from statemachine.engine import Engine, TurnResult
 from statemachine.machine import Machine
 from statemachine.memory import MemoryDispatcher, MemoryStore
+from statemachine.store import Store
 from statemachine.testing import VirtualClock
 from tests.worker.fakes import (
     FakeAssembler,
@@ -138,7 +139,9 @@ def _clip_seconds(chance: random.Random) -> float:
     return min(max(chance.lognormvariate(math.log(median), spread), 11.0), VEO_3_1_FAST.slowest.total_seconds())
 
 
-class _SlowTranscriber(FakeTranscriber):
+class SlowTranscriber(FakeTranscriber):
+    """Has the transcript when so many seconds have gone by."""
+
     def __init__(self, transcript: Transcript, clock: VirtualClock, seconds: float) -> None:
         super().__init__(transcript)
         self._clock, self._ready_at = clock, clock.now() + timedelta(seconds=seconds)
@@ -153,7 +156,9 @@ class _SlowTranscriber(FakeTranscriber):
         return self.transcript if self._clock.now() >= self._ready_at else None
 
 
-class _SlowPlanner(FakePlanner):
+class SlowPlanner(FakePlanner):
+    """Thinks for as long as a language model does, while its caller waits."""
+
     def __init__(self, clock: VirtualClock) -> None:
         super().__init__()
         self._clock = clock
@@ -165,7 +170,9 @@ class _SlowPlanner(FakePlanner):
         return super().plan(slots, transcript=transcript, options=options, time_left=time_left)
 
 
-class _SlowAssembler(FakeAssembler):
+class SlowAssembler(FakeAssembler):
+    """Takes its time over the recording's length."""
+
     def __init__(self, clock: VirtualClock, *, duration_seconds: float) -> None:
         super().__init__(duration_seconds=duration_seconds)
         self._clock = clock
@@ -177,7 +184,7 @@ class _SlowAssembler(FakeAssembler):
         return super().assemble(scenes, audio=audio, captions=captions, destination=destination)
 
 
-class _SlowRenderer(FakeRenderer):
+class SlowRenderer(FakeRenderer):
     """Each scene's clip takes what was drawn for it."""
 
     def __init__(self, clock: VirtualClock, model: VideoModel, takes: Sequence[float]) -> None:
@@ -224,45 +231,77 @@ class _Run:
         return self.seconds / self.critical_seconds
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """One job's luck: how long its vendors take."""
+
+    chance: random.Random
+    audio_seconds: float
+    clips: Sequence[float]
+    transcribing: float
+
+    @classmethod
+    def of(cls, scenes: int, draw: int) -> "Drawn":
+        """The same numbers give the same luck."""
+        chance = random.Random(f"{scenes}/{draw}")  # noqa: S311  repeatable on purpose, and no secret
+        takes, audio = [_clip_seconds(chance) for _ in range(scenes)], SECONDS[scenes]
+        return cls(chance, audio, takes, _transcribing(audio) * chance.uniform(*TRANSCRIBING_SPREAD))
+
+    def machine(
+        self, clock: VirtualClock, *, renderer: SlowRenderer, planner: FakePlanner, media: FakeMediaStore
+    ) -> Machine[Job]:
+        """The pipeline with vendors that take so long."""
+        media.write(b"a recording", "uploads/story.mp3")
+        words = " ".join(f"the keeper lit lamp number {number} ." for number in range(round(self.audio_seconds / 4)))
+        ids = count(1)
+        return pipeline(
+            transcriber=SlowTranscriber(spoken(words, seconds=self.audio_seconds), clock, self.transcribing),
+            planner=planner,
+            parts=RenderPorts(
+                renderer,
+                SlowAssembler(clock, duration_seconds=self.audio_seconds),
+                media,
+                lambda: f"intent-{next(ids):032x}",
+                quota=MemoryQuota(),
+                threads=1,  # the clock is one; what goes on side by side is in the seconds of a call
+            ),
+            longest_recording=timedelta(minutes=10),
+            transcribing_turn=timedelta(minutes=3),
+            rendering_turn=timedelta(minutes=2),
+        )
+
+
 def _job(scenes: int, quota: int, draw: int, way: Cadence) -> _Run:
-    chance = random.Random(f"{scenes}/{draw}")  # noqa: S311  repeatable on purpose, and no secret
-    takes = [_clip_seconds(chance) for _ in range(scenes)]
-    audio = SECONDS[scenes]
-    transcribing = _transcribing(audio) * chance.uniform(*TRANSCRIBING_SPREAD)
-    clock, media, ids = VirtualClock(), FakeMediaStore(), count(1)
-    media.write(b"a recording", "uploads/story.mp3")
-    renderer = _SlowRenderer(clock, replace(VEO_3_1_FAST, per_minute=quota), takes)
-    words = " ".join(f"the keeper lit lamp number {number} ." for number in range(round(audio / 4)))
-    machine = pipeline(
-        transcriber=_SlowTranscriber(spoken(words, seconds=audio), clock, transcribing),
-        planner=_SlowPlanner(clock),
-        parts=RenderPorts(
-            renderer,
-            _SlowAssembler(clock, duration_seconds=audio),
-            media,
-            lambda: f"intent-{next(ids)}",
-            quota=MemoryQuota(),
-            threads=1,  # the clock is one; what goes on side by side is in the seconds of a call
-        ),
-        longest_recording=timedelta(minutes=10),
-        transcribing_turn=timedelta(minutes=3),
-        rendering_turn=timedelta(minutes=2),
-    )
-    began = _seconds(clock)
+    luck, clock = Drawn.of(scenes, draw), VirtualClock()
+    renderer = SlowRenderer(clock, replace(VEO_3_1_FAST, per_minute=quota), luck.clips)
+    machine = luck.machine(clock, renderer=renderer, planner=SlowPlanner(clock), media=FakeMediaStore())
+    began, turns = _seconds(clock), count()
     with _looking(way):
-        turns, job = _driven(machine, clock, chance)
+        job = driven(machine, clock, luck.chance, store=MemoryStore(), watch=lambda *_: next(turns))
     if len(job.beats) != scenes:
+        audio = luck.audio_seconds
         raise RuntimeError(f"{audio} s of recording made {len(job.beats)} scenes, not {scenes}: correct SECONDS")
-    critical = transcribing + PLANNING + _rendering(takes, quota) + _assembling(audio)
-    return _Run(_seconds(clock) - began, critical, renderer.polls_made, turns)
+    critical = luck.transcribing + PLANNING + _rendering(luck.clips, quota) + _assembling(luck.audio_seconds)
+    return _Run(_seconds(clock) - began, critical, renderer.polls_made, next(turns))
 
 
-def _driven(machine: Machine[Job], clock: VirtualClock, chance: random.Random) -> tuple[int, Job]:
-    """Take turns until the job is done, waking it as sweep and Lambda would."""
-    store, dispatcher = MemoryStore(), MemoryDispatcher()
+def driven(
+    machine: Machine[Job],
+    clock: VirtualClock,
+    chance: random.Random,
+    *,
+    store: Store,
+    watch: Callable[[TurnResult, float], object],
+    execution_id: str = "job-1",
+) -> Job:
+    """Take turns until the job is done, waking it as sweep and Lambda would.
+
+    `watch` is given each turn, and for how many seconds it held its invocation.
+    """
+    dispatcher = MemoryDispatcher()
     engine = Engine(machine, store=store, dispatcher=dispatcher, clock=clock)
-    turns, grid = 0, chance.random()
-    execution = engine.start("job-1", job_data())
+    grid = chance.random()
+    execution = engine.start(execution_id, job_data())
     while execution.due_at is not None:
         if not dispatcher.events:
             seen_at = _seconds(clock) + max(0.0, (execution.due_at - clock.now()).total_seconds())
@@ -272,12 +311,13 @@ def _driven(machine: Machine[Job], clock: VirtualClock, chance: random.Random) -
             dispatcher.dispatch(Event(execution.execution_id, execution.version))
         start = chance.uniform(*DISPATCH) + (COLD_START if chance.random() < COLD_CHANCE else 0.0)
         clock.sleep(timedelta(seconds=start))
-        engine.run_turn(dispatcher.events.popleft(), time_left=timedelta(minutes=15))
-        turns += 1
-        execution = store.get("job-1")
+        began = _seconds(clock)
+        result = engine.run_turn(dispatcher.events.popleft(), time_left=timedelta(minutes=15))
+        watch(result, _seconds(clock) - began)
+        execution = store.get(execution_id)
     if execution.state != "completed":
         raise RuntimeError(f"the job ended in {execution.state}: {execution.failure}")
-    return turns, Job.model_validate(execution.data)
+    return Job.model_validate(execution.data)
 
 
 def _rendering(takes: Sequence[float], quota: int) -> float:
