@@ -73,6 +73,13 @@ demo-story: $(SET_UP) ## Turn the lighthouse story into out/demo-story.mp4
 	@mkdir -p out
 	$(PY) -m worker run samples/narration_synth_flite_rms.mp3 -o out/demo-story.mp4 --home out/home
 
+# The page is built anew at every start: that takes seconds, and never shows an old one.
+.PHONY: serve
+serve: $(SET_UP) ## Serve page, API and jobs on this machine (SERVE_FLAGS='--port 8081 --renderer veo')
+	npm ci --prefix frontend --no-audit --no-fund --fetch-retries=1
+	cd frontend && npx vite build --config vite.demo.config.ts
+	$(PY) -m worker serve $(SERVE_FLAGS)
+
 # ---- the gates
 
 .PHONY: test

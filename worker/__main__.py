@@ -46,6 +46,18 @@ JobId: TypeAlias = Annotated[str, typer.Argument(metavar="ID", help="Of a job; i
 VideoFile: TypeAlias = Annotated[
     Path | None, typer.Option("--output", "-o", metavar="VIDEO", help="Where to put the finished video.")
 ]
+Transcriber: TypeAlias = Annotated[
+    Literal["sphinx", "aws"] | None,
+    typer.Option(help="Who listens: the offline recogniser, or Amazon Transcribe.  [default: AI_VIDEO_TRANSCRIBER]"),
+]
+Planner: TypeAlias = Annotated[
+    Literal["rules", "openai"] | None,
+    typer.Option(help="Who decides what is seen.  [default: AI_VIDEO_PLANNER]"),
+]
+Renderer: TypeAlias = Annotated[
+    Literal["storyboard", "veo"] | None,
+    typer.Option(help="Who makes the clips; veo costs money.  [default: AI_VIDEO_RENDERER]"),
+]
 MaxCost: TypeAlias = Annotated[
     float | None,
     typer.Option(
@@ -85,20 +97,9 @@ def run(  # noqa: PLR0913, RUF100 - one parameter for each option
     captions: Annotated[bool, typer.Option(help="Captions in the video, and beside it as .vtt.")] = True,
     max_scenes: Annotated[int, typer.Option(min=1, help="Refuse a recording that needs more scenes.")] = 75,
     max_cost: MaxCost = None,
-    transcriber: Annotated[
-        Literal["sphinx", "aws"] | None,
-        typer.Option(
-            help="Who listens: the offline recogniser, or Amazon Transcribe.  [default: AI_VIDEO_TRANSCRIBER]"
-        ),
-    ] = None,
-    planner: Annotated[
-        Literal["rules", "openai"] | None,
-        typer.Option(help="Who decides what is seen.  [default: AI_VIDEO_PLANNER]"),
-    ] = None,
-    renderer: Annotated[
-        Literal["storyboard", "veo"] | None,
-        typer.Option(help="Who makes the clips; veo costs money.  [default: AI_VIDEO_RENDERER]"),
-    ] = None,
+    transcriber: Transcriber = None,
+    planner: Planner = None,
+    renderer: Renderer = None,
     home: Home = None,
     as_json: AsJson = False,
 ) -> None:
@@ -215,6 +216,39 @@ def graph(
     _answer(lambda commands: commands.graph(form, write), as_json=False)
 
 
+@app.command(epilog=EXIT_CODES)
+def serve(  # noqa: PLR0913, RUF100 - one parameter for each option
+    *,
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8080,
+    any_host: Annotated[
+        bool, typer.Option("--any-host", help="Listen elsewhere than on this machine: whoever comes can be anybody.")
+    ] = False,
+    empty: Annotated[bool, typer.Option("--empty", help="Begin a new home without the sample recordings.")] = False,
+    session_seconds: Annotated[int, typer.Option(min=1, help="How long a sign-in lasts.")] = 3600,
+    page: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The built page.  [default: frontend/dist-demo]")
+    ] = None,
+    transcriber: Transcriber = None,
+    planner: Planner = None,
+    renderer: Renderer = None,
+    home: Home = None,
+) -> None:
+    """Serve the page, the API and the jobs on this machine, for trying them; Ctrl-C ends it, and jobs go on later.
+
+    Signing in is only choosing a name, so nobody else can reach it unless told so.
+    """
+    options = {"host": host, "port": port, "any_host": any_host, "empty": empty, "page": page}
+    _in_session(
+        lambda session: session.serve(**options, session_seconds=session_seconds),
+        home,
+        as_json=False,
+        transcriber=transcriber,
+        planner=planner,
+        renderer=renderer,
+    )
+
+
 def main() -> None:
     """Run the command line and exit."""
     signal.signal(signal.SIGTERM, _interrupt)
@@ -276,6 +310,7 @@ def _refuse(event: str, code: str, message: str, *, as_json: bool) -> None:
             "error": {"code": code, "message": message},
         }
         print(json.dumps(facts, ensure_ascii=False), flush=True)  # noqa: T201 - the answer of a command
+
 
 
 if __name__ == "__main__":

@@ -190,6 +190,28 @@ class Session:
             _print_page(findings_table(found))
         return FAILED if broken else DONE
 
+    def serve(
+        self, *, host: str, port: int, any_host: bool, empty: bool, page: Path | None, session_seconds: int
+    ) -> int:
+        """Serve the page, the API and the jobs, until somebody ends it: that is no interruption."""
+        # The server's libraries and the API's take 0.5 s, for which the other commands must not wait.
+        from worker.local.server.serving import PAGE, SAMPLES, ServeOptions, serve  # noqa: PLC0415 - as said
+        from worker.local.server.worker import ServedWorker  # noqa: PLC0415 - as said
+
+        options = ServeOptions(
+            host=host,
+            port=port,
+            any_host=any_host,
+            session=timedelta(seconds=session_seconds),
+            samples=None if empty else SAMPLES,
+            page=page or PAGE,
+        )
+        with ServedWorker(self.settings) as worker:
+            worker.store  # noqa: B018  makes the home, where the log is
+            with _logged_to(log_path(self.settings)):
+                serve(worker, options)
+        return DONE
+
     # --- small parts -------------------------------------------------------------------------------------------------
 
     @contextmanager
