@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from statemachine.execution import Record
+from statemachine.record import Record
 
 
 class Event(Record):

@@ -45,11 +45,11 @@ from statemachine.execution import (
     Notice,
     Patch,
     Path,
-    Record,
     apply_patch,
 )
 from statemachine.machine import BACK, Machine, Resting, Terminal, Working
 from statemachine.outcome import Advance, Fail, Outcome, Wait
+from statemachine.record import Record
 from statemachine.store import Store
 
 JobT = TypeVar("JobT")

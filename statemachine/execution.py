@@ -6,12 +6,13 @@ what stood there.  The parent of every path must exist: stores set leaves, they 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import Field, FrozenInstanceError, field, fields, make_dataclass
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from math import isfinite
-from typing import Any, ClassVar, NoReturn, TypeAlias, TypedDict, Unpack, dataclass_transform
+from typing import Any, TypeAlias, TypedDict, Unpack
 
 from statemachine.errors import PatchError
+from statemachine.record import Record
 
 JsonValue: TypeAlias = bool | int | float | str | Sequence["JsonValue"] | Mapping[str, "JsonValue"] | None
 Path: TypeAlias = tuple[str, ...]
@@ -22,75 +23,6 @@ NOT_ACCEPTED = "not_accepted"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
-
-
-class _Fields:
-    """What `dataclasses` asks a class for before it replaces, lists or converts; made when it asks."""
-
-    def __get__(self, instance: object, owner: type["Record"]) -> Mapping[str, Any]:
-        given = {
-            **owner._defaults,  # noqa: SLF001  a record's own
-            **{name: field(default_factory=make) for name, make in owner._factories.items()},  # noqa: SLF001  as above
-        }
-        template = make_dataclass(
-            owner.__name__, [(name, kind, given.get(name, field())) for name, kind in owner.__annotations__.items()]
-        )
-        return {each.name: each for each in fields(template)}
-
-
-@dataclass_transform(frozen_default=True, field_specifiers=(field,))
-class Record:
-    """What `@dataclass(frozen=True)` makes of a class, for its users and for type checkers, without compiling code.
-
-    `dataclass` writes and compiles six methods for each class.  For the engine's twenty that was half of what importing
-    it took, at every cold start: 10 of 20 ms (CPython 3.11, 2026-11-22; now: `python -m benchmarks engine`).
-    `dataclasses.replace`, `fields` and `asdict` work on a record.  Records are not derived from records.
-    """
-
-    _names: ClassVar[tuple[str, ...]]
-    _known: ClassVar[frozenset[str]]
-    _defaults: ClassVar[Mapping[str, Any]]
-    _factories: ClassVar[Mapping[str, Any]]
-    __dataclass_fields__: ClassVar[Any] = _Fields()
-
-    def __init_subclass__(cls) -> None:
-        super().__init_subclass__()
-        cls._names = tuple(cls.__annotations__)
-        cls._known = frozenset(cls._names)
-        given = {name: cls.__dict__[name] for name in cls._names if name in cls.__dict__}
-        cls._factories = {name: value.default_factory for name, value in given.items() if isinstance(value, Field)}
-        cls._defaults = {name: value for name, value in given.items() if name not in cls._factories}
-        for name in cls._factories:
-            delattr(cls, name)  # what has a factory has no value of the class's own
-
-    def __init__(self, *args: object, **given: object) -> None:
-        values, names = self.__dict__, self._names
-        values.update(zip(names, args, strict=False), **given)
-        is_sound = len(values) == len(args) + len(given)  # nothing was given twice, or beyond the fields
-        if len(values) < len(names):
-            for name, default in self._defaults.items():
-                if name not in values:
-                    values[name] = default
-            for name, make in self._factories.items():
-                if name not in values:
-                    values[name] = make()
-        if not is_sound or values.keys() != self._known:
-            raise TypeError(f"{type(self).__name__} has the fields {names}, and was given {args!r} and {given!r}")
-
-    def __eq__(self, other: object) -> bool:
-        return self.__dict__ == other.__dict__ if type(self) is type(other) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(tuple(self.__dict__[name] for name in self._names))
-
-    def __repr__(self) -> str:
-        return f"{type(self).__qualname__}({', '.join(f'{name}={self.__dict__[name]!r}' for name in self._names)})"
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise FrozenInstanceError(f"cannot assign to field {name!r}")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
 
 class Snapshot(Mapping[str, JsonValue]):

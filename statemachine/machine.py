@@ -33,8 +33,9 @@ from typing import Any, Generic, Protocol, TypeVar
 import transitions
 
 from statemachine.errors import EventNotAllowedError, MachineDefinitionError
-from statemachine.execution import JsonValue, Patch, Path, Record
+from statemachine.execution import JsonValue, Patch, Path
 from statemachine.outcome import Outcome
+from statemachine.record import Record
 from statemachine.retry import RetryPolicy
 
 JobT = TypeVar("JobT")

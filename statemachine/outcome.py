@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import field
 from datetime import timedelta
 
-from statemachine.execution import Failure, JsonValue, Path, Record
+from statemachine.execution import Failure, JsonValue, Path
+from statemachine.record import Record
 
 # Waits that are nobody's fault: they cost no attempt, no deadline (up to a day in a state) and no turn of the run.
 # 'quota': the vendor takes no more for now.  'lost_answer': watching for work whose submission was never answered.

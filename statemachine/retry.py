@@ -1,12 +1,12 @@
 """How long to wait before the next attempt, or whether to give up: pure arithmetic."""
 
 import binascii
-from dataclasses import dataclass
 from datetime import timedelta
 
+from statemachine.record import Record
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+
+class RetryPolicy(Record):
     """Exponential back-off with a limit.
 
     Attributes:

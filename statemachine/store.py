@@ -20,7 +20,8 @@ from statemachine.errors import (
     LeaseLostError,
     VersionConflictError,
 )
-from statemachine.execution import Execution, JsonValue, Lease, Patch, Path, Record
+from statemachine.execution import Execution, JsonValue, Lease, Patch, Path
+from statemachine.record import Record
 
 
 class DueRow(Record):

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from statemachine.clock import Clock
 from statemachine.dispatcher import Dispatcher, Event
 from statemachine.errors import DispatchError, StoreUnavailableError
+from statemachine.record import Record
 from statemachine.store import DueRow, Store
 
 log = logging.getLogger(__name__)
@@ -40,8 +41,7 @@ TIME_LEFT_MARGIN = timedelta(seconds=5)
 CHUNK = 64
 
 
-@dataclass(frozen=True, slots=True)
-class SweepReport:
+class SweepReport(Record):
     """What one sweep did, for logs and metrics.
 
     Attributes:

@@ -13,7 +13,6 @@ import itertools
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias
 
@@ -51,6 +50,7 @@ from statemachine.execution import (
     to_ms,
     value_at,
 )
+from statemachine.record import Record
 from statemachine.store import DueRow
 
 log = logging.getLogger(__name__)
@@ -559,23 +559,20 @@ class DynamoStore:
             yield page
 
 
-@dataclass(frozen=True, slots=True)
-class _Bounded:
+class _Bounded(Record):
     """A lease that ends at `base_ms` + the stored longest turn, if that turn is no longer than `longest_ms`."""
 
     base_ms: int
     longest_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class _Written:
+class _Written(Record):
     """The write was done; the whole item as it is now."""
 
     item: Item
 
 
-@dataclass(frozen=True, slots=True)
-class _Refused:
+class _Refused(Record):
     """The condition failed; the whole item as it stood, empty when there is none."""
 
     item: Item

@@ -2,10 +2,10 @@
 
 import re
 import zlib
-from dataclasses import dataclass
 from typing import Literal
 
 from statemachine.aws.attribute_value import AttributeValue, Item
+from statemachine.record import Record
 
 KeyType = Literal["S", "N"]
 
@@ -18,8 +18,7 @@ _MAX_PARTITION_BYTES = 2048
 _MAX_SORT_BYTES = 1024
 
 
-@dataclass(frozen=True, slots=True)
-class TableLayout:
+class TableLayout(Record):
     """Table, keys, attributes and index, by the platform's names where nobody says otherwise.
 
     The engine writes only the attributes named here, and never a key.

@@ -1,9 +1,6 @@
-import copy
 import dataclasses
 import json
-import pickle
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
@@ -20,7 +17,6 @@ from statemachine.execution import (
     Lease,
     Notice,
     Patch,
-    Record,
     Snapshot,
     apply_patch,
     check_patch,
@@ -129,92 +125,6 @@ def test_fields_that_a_newer_version_wrote_are_ignored() -> None:
 
 def test_a_failure_of_an_older_version_is_read_with_todays_defaults() -> None:
     assert Failure.from_json({"code": "BROKEN", "message": "it broke"}) == Failure("BROKEN", "it broke")
-
-
-# --- records in general ---------------------------------------------------------------------------------------------
-
-
-class Point(Record):
-    """A record of every kind of field."""
-
-    x: int
-    y: int = 2
-    marks: list[str] = field(default_factory=list)
-
-
-@dataclasses.dataclass(frozen=True)
-class PlainPoint:
-    """What a Point must not differ from."""
-
-    x: int
-    y: int = 2
-    marks: list[str] = field(default_factory=list)
-
-
-CALLS: dict[str, tuple[tuple[object, ...], dict[str, object]]] = {
-    "positions": ((1, 3, ["a"]), {}),
-    "names": ((), {"marks": ["a"], "y": 3, "x": 1}),
-    "both": ((1,), {"marks": ["a"]}),
-    "defaults": ((1,), {}),
-    "nothing": ((), {}),
-    "one missing": ((), {"y": 1}),
-    "too many": ((1, 2, [], 4), {}),
-    "twice": ((1,), {"x": 1}),
-    "twice, as many as there are": ((1, 2), {"x": 1}),
-    "unknown": ((1,), {"z": 1}),
-    "unknown for a missing one": ((), {"y": 1, "marks": [], "z": 1}),
-}
-
-
-@pytest.mark.parametrize(("args", "given"), CALLS.values(), ids=CALLS)
-def test_a_record_takes_what_a_dataclass_takes(args: tuple[object, ...], given: dict[str, object]) -> None:
-    try:
-        expected = dataclasses.asdict(PlainPoint(*args, **given))  # type: ignore[arg-type]  # some wrong on purpose
-    except TypeError:
-        with pytest.raises(TypeError, match="Point has the fields"):
-            Point(*args, **given)  # type: ignore[arg-type]  # as above
-    else:
-        assert dataclasses.asdict(Point(*args, **given)) == expected  # type: ignore[arg-type]  # as above
-
-
-def test_a_record_is_a_value() -> None:
-    assert Point(1) == Point(y=2, x=1)
-    assert Point(1) != Point(2)
-    assert Point(1) != PlainPoint(1)
-    assert hash(Lease("a", NOW)) == hash(Lease(expires_at=NOW, owner="a"))
-    assert repr(Point(y=3, x=1)) == repr(PlainPoint(1, 3)).replace("Plain", "")
-
-
-def test_records_share_no_default() -> None:
-    assert Point(1).marks is not Point(1).marks
-
-
-def test_a_record_is_frozen() -> None:
-    point = Point(1)
-
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        point.x = 2  # type: ignore[misc]  # wrong on purpose
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        del point.x
-
-    assert point == Point(1)
-
-
-def test_a_record_can_be_replaced_copied_and_sent() -> None:
-    point = Point(1, marks=["a"])
-
-    assert dataclasses.replace(point, y=5) == Point(1, 5, ["a"])
-    assert [each.name for each in dataclasses.fields(Point)] == ["x", "y", "marks"]
-    assert copy.deepcopy(point) == point
-    assert pickle.loads(pickle.dumps(NOTICE)) == NOTICE  # noqa: S301  our own bytes
-
-
-def test_a_record_is_matched_by_its_fields() -> None:
-    match Point(1, 7):
-        case Point(x=1, y=y):
-            assert y == 7
-        case other:
-            pytest.fail(f"{other!r} was not matched")
 
 
 # --- changes --------------------------------------------------------------------------------------------------------
