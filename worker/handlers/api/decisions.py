@@ -23,7 +23,7 @@ from statemachine.errors import (
 from worker.edits import approve_patch, retry_patch
 from worker.handlers.api.estimate import Estimate, estimate, estimate_rest
 from worker.handlers.api.identity import Caller
-from worker.handlers.api.parts import ApiParts, Deadline
+from worker.handlers.api.parts import BUCKET_TIME, TABLE_TIME, ApiParts, Deadline
 from worker.handlers.api.problems import KINDS, ProblemError
 from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
@@ -93,7 +93,7 @@ def decide(request: Request) -> Decided | DryRunView:
         if tries:
             request.parts.clock.sleep(pause)
             pause *= 2
-        request.deadline.check()
+        request.deadline.check(TABLE_TIME)
         try:
             return attempt.decide()
         except (BesideRefusedError, ExecutionExistsError, StoreUnavailableError, VersionConflictError):
@@ -112,13 +112,13 @@ def cancel(parts: ApiParts, caller: Caller, video_id: str, deadline: Deadline) -
         ProblemError: VIDEO_NOT_FOUND, JOB_NOT_FOUND.
     """
     for _ in range(TRIES):
-        deadline.check()
+        deadline.check(TABLE_TIME)
         row = found(parts.rows.find(video_id, user_id=caller.user_id))
         execution = job_on(row)
         if execution.status != "processing":
             return Decided(200, execution)
         try:
-            cancelled = parts.engine_on(parts.rows.deciding(row)).signal(row.execution_id, "cancelled")
+            cancelled = parts.engine_on(parts.rows.deciding(row), deadline).signal(row.execution_id, "cancelled")
         except EventNotAllowedError:
             continue  # it came to its end between our look and our write
         except ExecutionNotFoundError as error:
@@ -191,7 +191,7 @@ class _Starting:
             options=self._options,
             owner_id=row.owner_id,
         )
-        engine = self._parts.engine_on(self._parts.rows.deciding(row, change=change))
+        engine = self._parts.engine_on(self._parts.rows.deciding(row, change=change), request.deadline)
         execution = engine.start(
             row.execution_id, data, run_id=self._run_id, replace_execution=row.execution is not None
         )
@@ -246,9 +246,10 @@ class _Starting:
                 "INVALID_OPTION",
                 f"{parts.model.name} makes no {options.aspect_ratio}; it can do {', '.join(parts.model.aspect_ratios)}",
             )
-        key = self._key(row)
+        key, deadline = self._key(row), self._request.deadline
+        deadline.check(BUCKET_TIME)
         try:
-            header = parts.probe(key, self._request.deadline.check)
+            header = parts.probe(key, lambda: deadline.check(BUCKET_TIME))
             guess = self._estimate(header)
         except (PermanentError, TransientError) as error:
             raise _refused(error) from error
@@ -344,7 +345,7 @@ class _Signalling:
         change = self._booking(usage, execution, job, patch, rest)
         if body.dry_run:
             return self._dry_run(job, patch, rest)
-        engine = self._parts.engine_on(self._parts.rows.deciding(row, change=change))
+        engine = self._parts.engine_on(self._parts.rows.deciding(row, change=change), request.deadline)
         try:
             signalled = engine.signal(
                 row.execution_id,
@@ -484,6 +485,7 @@ def _refuse_if_closed(parts: ApiParts, limits: Limits) -> None:
         raise ProblemError(
             "MODEL_UNAVAILABLE", f"{parts.model.name} was retired on {parts.model.retired_on}; ask for another model"
         )
+    parts.require_parts()
 
 
 def _refuse_reused(request: Request, standing: Execution) -> None:

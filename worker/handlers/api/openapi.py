@@ -9,7 +9,7 @@ from pydantic.json_schema import JsonSchemaMode, models_json_schema
 from worker.after_work import CompletionBody
 from worker.handlers.api import problems
 from worker.handlers.api.problems import KINDS, ProblemBody
-from worker.handlers.api.requests import MAX_BODY_BYTES, MAX_KEY_LENGTH, VideoRequest
+from worker.handlers.api.requests import KEY_FORM, MAX_BODY_BYTES, MAX_KEY_LENGTH, PRINTABLE, VideoRequest
 from worker.handlers.api.responses import DryRunView, JobView
 
 VERSION = "1.0.0"
@@ -37,7 +37,7 @@ _VIDEO_ID = {
     "name": "videoId",
     "in": "query",
     "required": True,
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": PRINTABLE},
 }
 _HEADERS: Mapping[str, Mapping[str, Any]] = {
     "ETag": {"description": "Changes with everything that a person would see change.", "schema": {"type": "string"}},
@@ -120,7 +120,12 @@ def document(*, path: str = "/ai-video", examples: Mapping[str, Any] | None = No
                             "in": "header",
                             "description": "New for each click, the same when that click is sent again.  It is known "
                             "for as long as its run stands, a retry's or approval's until the next decision.",
-                            "schema": {"type": "string", "minLength": 1, "maxLength": MAX_KEY_LENGTH},
+                            "schema": {
+                                "type": "string",
+                                "minLength": 1,
+                                "maxLength": MAX_KEY_LENGTH,
+                                "pattern": KEY_FORM,
+                            },
                         }
                     ],
                     "requestBody": {

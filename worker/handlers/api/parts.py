@@ -1,10 +1,17 @@
-"""What the API needs from outside, and how long one request may take."""
+"""What the API needs from outside, and how long one request may take.
+
+A request is answered within `ANSWER_TIME`, whatever it meets: every client that it uses gives up by itself, and a call
+begins only while the longest that it may take fits.  (A test holds these spans against the clients' own settings: so
+many tries of connecting and reading, and the SDK's pauses of up to 1, 2, 4, … s between them.)
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from statemachine import Clock, Engine, Store
+from statemachine.errors import DispatchError
 from worker.bootstrap import Worker
 from worker.handlers.api.problems import ProblemError
 from worker.job import Job
@@ -15,8 +22,18 @@ from worker.progress import Profile
 from worker.rows import AudioHeader, Rows
 from worker.settings import Settings
 
-# A browser gives up after 30 s (API Gateway after 29); what has not been answered by then was done for nobody.
+# After this nothing begins any more.
 REQUEST_TIME = timedelta(seconds=20)
+
+# After this everything is over.  API Gateway gives up after 29 s; what has not been answered by then was done for
+# nobody.  (API Gateway quotas page, read 2026-11-22)
+ANSWER_TIME = timedelta(seconds=25)
+
+# The longest that one call may take.
+TABLE_TIME = timedelta(seconds=15)  # three tries of 1 + 3 s
+BUCKET_TIME = timedelta(seconds=11)  # two of 1 + 4 s
+DISPATCH_TIME = timedelta(seconds=9)  # two of 1 + 3 s
+LIMITS_TIME = timedelta(seconds=7)  # two of 1 + 2 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +41,10 @@ class ApiParts:
     """The parts; what GET does not need is built when it is asked for.
 
     Attributes:
-        engine_on: the engine on a store that knows what this request has read.
+        engine_on: the engine on a store that knows what this request has read, for as long as the request may take.
         probe: the header of the recording with this key; its second argument is called before each read.
+        require_parts: builds what a job will need, and raises PermanentError where this worker cannot: what could only
+            fail in its first turn must not begin.
     """
 
     settings: Settings
@@ -35,12 +54,29 @@ class ApiParts:
     profile: Profile
     links: Callable[[], LinkSigner]
     limits: Callable[[], Limits]
-    engine_on: Callable[[Store], Engine[Job]]
+    engine_on: Callable[[Store, "Deadline"], Engine[Job]]
     probe: Callable[[str, Callable[[], None]], AudioHeader]
+    require_parts: Callable[[], None]
 
     @classmethod
     def of(cls, worker: Worker) -> "ApiParts":
         """The parts of a worker."""
+
+        def engine_on(store: Store, deadline: Deadline) -> Engine[Job]:
+            return Engine(
+                worker.machine,
+                store=deadline.hurrying_store(store),
+                dispatcher=deadline.hurrying_dispatcher(worker.dispatcher),
+                clock=worker.clock,
+                after_work=worker.after_work,
+            )
+
+        def require_parts() -> None:
+            # The worker itself knows which parts it has: the same settings are right for one machine and wrong for the
+            # function.  Building loads no vendor's SDK; a part that stands is not built again.
+            for part in (worker.transcriber, worker.planner, worker.renderer):
+                del part
+
         return cls(
             settings=worker.settings,
             clock=worker.clock,
@@ -49,8 +85,9 @@ class ApiParts:
             profile=worker.profile,
             links=lambda: worker.links,
             limits=lambda: worker.limits(),  # noqa: PLW0108  SSM's client is made when it is asked for
-            engine_on=worker.engine_on,
+            engine_on=engine_on,
             probe=worker.probe,
+            require_parts=require_parts,
         )
 
 
@@ -59,21 +96,48 @@ class Deadline:
     """When a request has to be answered."""
 
     clock: Clock
-    ends_at: datetime
+    began_at: datetime
 
     @classmethod
     def of(cls, clock: Clock) -> "Deadline":
         """For a request that comes now."""
-        return cls(clock, clock.now() + REQUEST_TIME)
+        return cls(clock, clock.now())
 
-    def check(self) -> None:
-        """Refuse to begin anything more when the time is over.
+    def has_time_for(self, longest: timedelta) -> bool:
+        """Whether a call that may take so long may begin."""
+        passed = self.clock.now() - self.began_at
+        return passed < REQUEST_TIME and passed + longest <= ANSWER_TIME
+
+    def check(self, longest: timedelta = timedelta(0)) -> None:
+        """Refuse to begin anything that may take so long when there is no time for it.
 
         Raises:
             ProblemError: TIMED_OUT.
         """
-        if self.clock.now() >= self.ends_at:
-            raise ProblemError(
-                "TIMED_OUT",
-                f"the request was not done after {REQUEST_TIME.total_seconds():.0f} s; look at the job, then try again",
-            )
+        if not self.has_time_for(longest):
+            raise ProblemError("TIMED_OUT", "it takes too long for now; look at the job, then try again")
+
+    def hurrying_store(self, store: Store) -> Any:  # noqa: ANN401  a store, as far as an engine can tell
+        """The store, each of whose calls begins only while there is time for it; see `check`."""
+        return _Hurrying(store, lambda: self.check(TABLE_TIME))
+
+    def hurrying_dispatcher(self, dispatcher: Any) -> Any:  # noqa: ANN401  a dispatcher, as above
+        """The dispatcher; what it has no time for is due all the same, and the sweeper comes."""
+
+        def check() -> None:
+            if not self.has_time_for(DISPATCH_TIME):
+                raise DispatchError("the request has no time left for it")
+
+        return _Hurrying(dispatcher, check)
+
+
+class _Hurrying:
+    """Stands for a part, and asks for the time before each call."""
+
+    def __init__(self, part: Any, check: Callable[[], None]) -> None:  # noqa: ANN401  a part of any kind
+        self._part = part
+        self._check = check
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever the part has
+        self._check()
+        return getattr(self._part, name)

@@ -1,5 +1,6 @@
 """What may be asked: the body of POST, the parameters of GET and DELETE; everything else is refused by name."""
 
+import re
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,8 +19,11 @@ MAX_SCENES = 200
 # Errors of one body that are told.
 _TOLD = 20
 
-# Printable: control characters have no place in an id, a style, or a header.
-VideoId = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
+# Control characters have no place in an id, a style, or a header; in a header there is ASCII only.
+PRINTABLE = r"^[^\x00-\x1f\x7f]+$"
+KEY_FORM = r"^[\x21-\x7e]([\x20-\x7e]*[\x21-\x7e])?$"
+
+VideoId = Annotated[str, Field(min_length=1, max_length=255, pattern=PRINTABLE)]
 
 Action = Literal["start", "retry", "approve", "cancel"]
 
@@ -36,7 +40,7 @@ class OptionsRequest(RequestModel):
     """How the video is to be made."""
 
     aspect_ratio: AspectRatio = "16:9"
-    style: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")] = "cinematic"
+    style: Annotated[str, Field(min_length=1, max_length=200, pattern=PRINTABLE)] = "cinematic"
     language: Annotated[
         str, Field(max_length=35, pattern=r"^(auto|[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*)$", examples=["auto", "en-US"])
     ] = "auto"
@@ -126,8 +130,8 @@ def check_key(key: str | None) -> str | None:
     Raises:
         ProblemError: INVALID_REQUEST, it is empty, too long, or not printable.
     """
-    if key is not None and (not 0 < len(key) <= MAX_KEY_LENGTH or not key.isprintable()):
-        message = f"1 to {MAX_KEY_LENGTH} printable characters, a UUID for instance"
+    if key is not None and (len(key) > MAX_KEY_LENGTH or not re.fullmatch(KEY_FORM, key)):
+        message = f"1 to {MAX_KEY_LENGTH} printable ASCII characters, a UUID for instance"
         raise ProblemError(
             "INVALID_REQUEST",
             f"the Idempotency-Key has {message}",

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from statemachine import Engine, Execution, JsonValue, Patch, Store
+from statemachine import Dispatcher, Engine, Execution, JsonValue, Patch, Store
 from statemachine.errors import BesideRefusedError, ExecutionNotFoundError
 from statemachine.memory import MemoryDispatcher, MemoryStore
 from tests.worker.fakes import (
@@ -161,6 +161,7 @@ class Desk:
         self.settings = settings or Settings(bucket=BUCKET, operators_group="operators")
         self.header = AudioHeader("mp3", 20.0, 22050, 1, 160_000)
         self.probe_error: Exception | None = None
+        self.missing_part: Exception | None = None
         self.probed: list[str] = []
         self.renderer = FakeRenderer(model=model)
         self.media = FakeMediaStore()
@@ -178,15 +179,18 @@ class Desk:
             profile=self.profile,
             links=lambda: self.links,
             limits=lambda: self.limits,
-            engine_on=self.engine_on,
+            engine_on=lambda store, deadline: self.engine_on(
+                deadline.hurrying_store(store), dispatcher=deadline.hurrying_dispatcher(self.dispatcher)
+            ),
             probe=self._probe,
+            require_parts=self._require_parts,
         )
 
     @property
     def profile(self) -> Profile:
         return vendor_profile(self.model, concurrency=4)
 
-    def engine_on(self, store: Store) -> Engine[Job]:
+    def engine_on(self, store: Store, *, dispatcher: Dispatcher | None = None) -> Engine[Job]:
         machine = pipeline(
             transcriber=FakeTranscriber(spoken("once upon a time there was a lighthouse", seconds=20.0)),
             planner=FakePlanner(),
@@ -195,7 +199,8 @@ class Desk:
             transcribing_turn=timedelta(minutes=3),
             rendering_turn=timedelta(minutes=2),
         )
-        return Engine(machine, store=store, dispatcher=self.dispatcher, clock=self.clock, after_work=self.after_work)
+        dispatcher = dispatcher or self.dispatcher
+        return Engine(machine, store=store, dispatcher=dispatcher, clock=self.clock, after_work=self.after_work)
 
     # --- requests -------------------------------------------------------------------------------------------------
 
@@ -265,6 +270,10 @@ class Desk:
         if self.probe_error is not None:
             raise self.probe_error
         return self.header
+
+    def _require_parts(self) -> None:
+        if self.missing_part is not None:
+            raise self.missing_part
 
     def _new_id(self) -> str:
         self._ids = getattr(self, "_ids", 0) + 1

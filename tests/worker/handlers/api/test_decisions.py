@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from statemachine import Execution, Patch
+from statemachine import Execution, Patch, PermanentError
 from statemachine.errors import PatchError, VersionConflictError
 from tests.worker.fakes import planned_job_data
 from tests.worker.handlers.api.desk import ADA, BOB, VIDEO, Desk
@@ -331,6 +331,18 @@ def test_the_kill_switch_holds_for_everything_that_goes_on_to_spend(desk: Desk, 
     desk.limits = Limits(starts=False)
 
     assert act(desk, action).body["code"] == "STARTS_PAUSED"
+
+
+@pytest.mark.parametrize("action", ["retry", "approve"])
+def test_nobody_goes_on_to_spend_where_a_part_is_missing(desk: Desk, action: str) -> None:
+    (failed if action == "retry" else in_review)(desk)
+    before = desk.job()
+    desk.missing_part = PermanentError("SETTING_MISSING", "no key", user_action="contact_admin")
+
+    answer = act(desk, action)
+
+    assert (answer.status, answer.body["code"]) == (503, "PART_UNAVAILABLE")
+    assert desk.job() == before
 
 
 @pytest.mark.parametrize(

@@ -309,6 +309,30 @@ def test_a_retired_model_is_refused_before_anything_is_spent() -> None:
     assert desk.probed == []
 
 
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_job_that_could_only_fail_for_want_of_a_part_does_not_begin(desk: Desk, *, dry_run: bool) -> None:
+    desk.missing_part = PermanentError(
+        "PART_UNAVAILABLE", "AI_VIDEO_RENDERER=storyboard runs on one machine only", user_action="contact_admin"
+    )
+
+    answer = start(desk, dryRun=dry_run)
+
+    assert refusal(answer) == (503, "PART_UNAVAILABLE")
+    assert answer.body["user_action"] == "contact_admin"
+    assert "AI_VIDEO_RENDERER" not in answer.text
+    assert desk.probed == []
+    assert desk.get().body["code"] == "JOB_NOT_FOUND"
+
+
+def test_a_part_that_went_missing_keeps_nobody_from_what_runs_already(desk: Desk) -> None:
+    start(desk)
+    desk.missing_part = PermanentError("SETTING_MISSING", "no key", user_action="contact_admin")
+
+    assert start(desk).headers["Idempotent-Replayed"] == "true"
+    assert desk.get().status == 200
+    assert desk.delete().status == 202
+
+
 def test_the_kill_switch_refuses_whatever_would_cost_money(desk: Desk) -> None:
     desk.limits = Limits(starts=False)
 
