@@ -101,7 +101,8 @@ class Tally:
         self.requests[operation] = self.requests.get(operation, 0) + 1
 
     def _answered(self, parsed: Mapping[str, Any], **_: object) -> None:
-        self.write_units.append(parsed["ConsumedCapacity"]["CapacityUnits"])
+        if "Error" not in parsed:  # a condition did not hold; what was asked for then is repeated
+            self.write_units.append(parsed["ConsumedCapacity"]["CapacityUnits"])
 
 
 def _ask_for_units(params: dict[str, Any], **_: object) -> None:

@@ -35,7 +35,7 @@ from worker import cadence
 from worker.job import BeatSlot, Caption, Job, Options, Recording, Transcript
 from worker.models import VEO_3_1_FAST, VideoModel
 from worker.pipeline import pipeline
-from worker.ports import Clip, ClipRequest, OperationLost, Refused, SceneClip, ScenePlan, VideoFacts
+from worker.ports import Clip, ClipRequest, OperationLost, Refused, SceneClip, ScenePlan, SubmissionQuota, VideoFacts
 from worker.providers.memory_quota import MemoryQuota
 from worker.steps.render import RenderPorts
 
@@ -248,7 +248,13 @@ class Drawn:
         return cls(chance, audio, takes, _transcribing(audio) * chance.uniform(*TRANSCRIBING_SPREAD))
 
     def machine(
-        self, clock: VirtualClock, *, renderer: SlowRenderer, planner: FakePlanner, media: FakeMediaStore
+        self,
+        clock: VirtualClock,
+        *,
+        renderer: SlowRenderer,
+        planner: FakePlanner,
+        media: FakeMediaStore,
+        quota: SubmissionQuota,
     ) -> Machine[Job]:
         """The pipeline with vendors that take so long."""
         media.write(b"a recording", "uploads/story.mp3")
@@ -262,7 +268,7 @@ class Drawn:
                 SlowAssembler(clock, duration_seconds=self.audio_seconds),
                 media,
                 lambda: f"intent-{next(ids):032x}",
-                quota=MemoryQuota(),
+                quota=quota,
                 threads=1,  # the clock is one; what goes on side by side is in the seconds of a call
             ),
             longest_recording=timedelta(minutes=10),
@@ -274,7 +280,9 @@ class Drawn:
 def _job(scenes: int, quota: int, draw: int, way: Cadence) -> _Run:
     luck, clock = Drawn.of(scenes, draw), VirtualClock()
     renderer = SlowRenderer(clock, replace(VEO_3_1_FAST, per_minute=quota), luck.clips)
-    machine = luck.machine(clock, renderer=renderer, planner=SlowPlanner(clock), media=FakeMediaStore())
+    machine = luck.machine(
+        clock, renderer=renderer, planner=SlowPlanner(clock), media=FakeMediaStore(), quota=MemoryQuota()
+    )
     began, turns = _seconds(clock), count()
     with _looking(way):
         job = driven(machine, clock, luck.chance, store=MemoryStore(), watch=lambda *_: next(turns))
