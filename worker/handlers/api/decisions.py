@@ -5,6 +5,7 @@ can refuse comes before the write, and nothing is spent before it.
 """
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
@@ -350,7 +351,7 @@ class _Signalling:
             signalled = engine.signal(
                 row.execution_id,
                 event,
-                patch=_compact(patch, job),
+                patch=_compact(patch, job, execution.data),
                 expected_version=execution.version,
                 signal_id=request_id.text if request_id else None,
             )
@@ -527,14 +528,16 @@ def _not_now(action: str, execution: Execution) -> ProblemError:
     )
 
 
-def _compact(patch: dict[Path, JsonValue], job: Job) -> Patch:
+def _compact(patch: dict[Path, JsonValue], job: Job, stored: Mapping[str, JsonValue]) -> Patch:
     """The same patch in fewer paths, where it has many.
 
-    Nobody else writes beats, so their whole map may be set; of tasks, what stands there already is left out.
+    Nobody else writes beats, so their whole map may be set: as it is stored, with what a newer version wrote and
+    without what stands elsewhere.  Of tasks, what stands there already is left out.
     """
-    if len(patch) <= _MANY_PATHS:
+    standing = stored.get(SCENE_BEATS[0])
+    if len(patch) <= _MANY_PATHS or not isinstance(standing, Mapping):
         return patch
-    beats = {key: beat.model_dump(mode="json", exclude_none=True) for key, beat in job.scene_beats.items()}
+    beats = {key: dict(beat) if isinstance(beat, Mapping) else {} for key, beat in standing.items()}
     rest: dict[Path, JsonValue] = {}
     for path, value in patch.items():
         if path[:1] == SCENE_BEATS:

@@ -496,13 +496,22 @@ def test_a_decision_on_a_state_that_is_over_is_refused(desk: Desk, monkeypatch: 
     assert desk.job().state == "failed"
 
 
-def test_every_scene_of_the_longest_video_may_be_edited_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DynamoDB takes an expression of 4 KB, some 250 paths; 75 edited scenes are 375."""
-    scenes = 75
+def long_review(desk: Desk, *, scenes: int = 75) -> dict[str, Any]:
+    """A job in review with so many scenes, and its beats as they are stored."""
     begun = in_review(desk).job()
     desk.store.delete(VIDEO)
-    data = {**planned_job_data(scenes=scenes), "processing_steps": begun.data["processing_steps"]}
+    data: Any = {**planned_job_data(scenes=scenes), "processing_steps": begun.data["processing_steps"]}
+    for beat in data["scene_beats"].values():
+        beat.pop("negative_prompt", None)  # as `planning` keeps it: once for all scenes
+        beat["mood"] = {"of": ["a", "newer version"]}
+    data["negative_prompt"] = "letters"
     desk.store.start(begun.changed(data=data), replace=False)
+    return dict(data["scene_beats"])
+
+
+def test_every_scene_of_the_longest_video_may_be_edited_at_once(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DynamoDB takes an expression of 4 KB, some 250 paths; 75 edited scenes are 375."""
+    scenes = len(long_review(desk))
     paths: list[int] = []
     original = desk.store.signal
 
@@ -519,6 +528,22 @@ def test_every_scene_of_the_longest_video_may_be_edited_at_once(desk: Desk, monk
     assert [scene["visual_prompt"] for scene in answer.body["scenes"]] == [f"edited {i}" for i in range(scenes)]
     assert paths
     assert max(paths) < 100
+
+
+def test_editing_many_scenes_at_once_keeps_what_else_is_stored_of_them(desk: Desk) -> None:
+    """As editing one does: a newer version's field stays, and what all scenes share is not written out 75 times."""
+    before = long_review(desk)
+    edits = [{"scene_index": i, "visual_prompt": f"edited {i}"} for i in range(len(before))]
+
+    answer = act(desk, "approve", sceneBeats=edits, options={"maxCostUsd": 100})
+
+    assert answer.status == 202
+    stored: Any = desk.job().data["scene_beats"]
+    assert dict(stored) == {
+        key: {**beat, "visual_prompt": f"edited {int(key)}", "is_cut": False, "revision": 2}
+        for key, beat in before.items()
+    }
+    assert {scene["negative_prompt"] for scene in answer.body["scenes"]} == {"letters"}
 
 
 def test_a_patch_that_the_table_does_not_take_is_the_edits_fault(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
