@@ -187,7 +187,8 @@ def _simulated(endpoint: str, region: str) -> Mapping[str, object]:
         "skip_metadata_api_check": True,
         "skip_region_validation": True,
         "s3_use_path_style": True,
-        # What a simulator lacks it answers with 500, and the provider would try that for minutes.
-        "max_retries": 1,
+        # What a simulator lacks it answers with 500, and by default the provider would try that for minutes; but on a
+        # busy machine a connection may end before its answer, so once is not enough.
+        "max_retries": 4,
         "endpoints": [dict.fromkeys(SERVICES, endpoint)],
     }
