@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from statemachine import Execution
-from worker.beats import cut_beats
+from worker.costs import clips
 from worker.handlers.api.responses import EstimateView, SecondsRange, UsdRange
 from worker.job import Job, Options, Recording, remaining_usd
 from worker.models import VideoModel
@@ -44,17 +44,13 @@ def estimate(
     Raises:
         PermanentError: code TOO_LONG, the scenes that are allowed do not cover it.
     """
-    slots = cut_beats((), duration_seconds, longest_seconds=model.longest_seconds, max_scenes=options.max_scenes)
-    shortest_clip = min(model.clip_seconds, default=0)
-    low = max(duration_seconds, len(slots) * float(shortest_clip))
-    longest_clip = model.ordered_seconds(model.longest_seconds)
-    high = len(slots) * longest_clip if model.clip_seconds else duration_seconds
+    made = clips(duration_seconds, model=model, max_scenes=options.max_scenes)
     return Estimate(
-        scenes=len(slots),
-        clip_seconds_low=low,
-        clip_seconds_high=high,
-        usd_low=low * model.usd_per_second,
-        usd_high=high * model.usd_per_second,
+        scenes=made.scenes,
+        clip_seconds_low=made.seconds_low,
+        clip_seconds_high=made.seconds_high,
+        usd_low=made.usd_low,
+        usd_high=made.usd_high,
         eta=_eta(duration_seconds, options, profile, now),
         as_of=model.read_on.isoformat(),
     )
