@@ -13,6 +13,7 @@ import typer
 
 from statemachine import JsonValue, PermanentError, StateMachineError
 from statemachine.errors import StoreCorruptError
+from worker.local.operator_line import operate_app
 from worker.models import AspectRatio
 
 EXIT_CODES = """\b
@@ -312,6 +313,7 @@ def _refuse(event: str, code: str, message: str, *, as_json: bool) -> None:
         print(json.dumps(facts, ensure_ascii=False), flush=True)  # noqa: T201 - the answer of a command
 
 
+app.add_typer(operate_app(_answer), name="operate")
 
 if __name__ == "__main__":
     main()

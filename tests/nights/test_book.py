@@ -1,0 +1,60 @@
+"""Every command in the operations book is one that its program knows."""
+
+import shlex
+from string import Template
+from typing import Any
+
+import pytest
+import typer
+from moto import mock_aws
+
+from tests.nights.platform import BOOK, all_commands, commands_of, parsed_aws
+from worker.__main__ import app
+
+# What stands for something in the book; any word will do.
+KNOWN = "FUNCTION TABLE BUCKET SECRET GROUP JOB SUB VIDEO LIMITS SCHEDULE RESTORED FOLDER RUN TRANSCRIPTION CLIPS"
+VARIABLES = dict.fromkeys(KNOWN.split(), "word")
+
+
+def test_the_book_has_commands() -> None:
+    assert len(all_commands()) > 30
+
+
+@pytest.mark.parametrize("command", sorted(set(all_commands())))
+def test_a_command_of_the_book_is_one_that_its_program_takes(command: str) -> None:
+    program, *words = shlex.split(Template(command).safe_substitute(VARIABLES))
+
+    assert "$" not in " ".join(words).replace("$.execution_id", "")
+    match program:
+        case "python":
+            assert words[:2] == ["-m", "worker"]
+            parse(typer.main.get_command(app), words[2:])
+        case "aws" if words[:2] == ["s3", "rm"]:
+            assert words[2] == "--recursive"
+            assert words[3].startswith("s3://word/")
+        case "aws":
+            with mock_aws():
+                parsed_aws(words)
+        case "gcloud":
+            assert words[:3] == ["storage", "rm", "--recursive"]
+        case _:
+            pytest.fail(f"nobody knows {program}")
+
+
+def parse(command: Any, words: list[str]) -> None:  # noqa: ANN401  a click command, which typer ships without types
+    """Let the command line read its options, and do nothing."""
+    commands = getattr(command, "commands", None)
+    if commands is not None and words[0] != "--help":
+        parse(commands[words[0]], words[1:])
+        return
+    if words != ["--help"]:
+        command.make_context("word", words)
+
+
+def test_every_section_that_says_it_is_simulated_is_played_by_a_night() -> None:
+    simulated = [part.partition("\n")[0] for part in BOOK.read_text().split("\n## ") if "*Simulated.*" in part]
+    played = (BOOK.parents[1] / "tests" / "nights" / "test_nights.py").read_text()
+
+    assert len(simulated) >= 5
+    assert [section for section in simulated if f'commands_of("{section}")' not in played] == []
+    assert all(commands_of(section) for section in simulated)

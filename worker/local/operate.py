@@ -1,0 +1,516 @@
+"""`worker operate`: finds jobs of a deployed function in the platform's table, and retries, cancels or resumes them.
+
+Everything is done through the engine, as a person's decision on the page would be, so nothing here can do more than
+such a decision; the function takes the turns that follow.  Nothing is done without `go`.
+
+What a retry here leaves out, because no user asked for it: it books nothing on the owner's daily limit.
+"""
+
+import json
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from itertools import islice
+from typing import Any, Literal
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from statemachine import Clock, Dispatcher, Event, Execution, JsonValue, PermanentError, StateMachineError, SystemClock
+from statemachine.errors import (
+    EventNotAllowedError,
+    ExecutionNotFoundError,
+    LeaseHeldError,
+    StoreCorruptError,
+    VersionConflictError,
+)
+from worker.after_work import AfterWork
+from worker.bootstrap import Worker
+from worker.edits import retry_patch
+from worker.job import Job
+from worker.local.terminal import Look, job_page, print_line
+from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob
+from worker.settings import Settings
+
+Verb = Literal["retry", "cancel", "resume"]
+
+DONE, FAILED = 0, 1
+
+# The status of a job that a verb is for.
+_MEANT: Mapping[Verb, str] = {"retry": "failed", "cancel": "processing", "resume": "processing"}
+
+_SPAN = re.compile(r"(\d+)(m|h|d)")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+# Nobody looks at more than this at once; `find` pages better by its filters.
+_MOST_DUE = 10_000
+_AHEAD = timedelta(days=2)  # everything active: the longest wait is that of a parked job, a day
+
+_PREFIX = "AI_VIDEO_"
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which jobs are meant; what is not given does not matter.
+
+    Attributes:
+        codes: of the failure, any of them.
+        state: in which it failed, or is.
+        since, until: when it failed, or was last saved.
+        limit: how many at most.
+    """
+
+    status: str | None = None
+    codes: tuple[str, ...] = ()
+    state: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+    owner_id: str | None = None
+    video_id: str | None = None
+    limit: int | None = None
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether it says more than a status: a forgotten option must not mean every job there is."""
+        return any((self.codes, self.state, self.since, self.until, self.owner_id, self.video_id))
+
+    def means(self, execution: Execution) -> bool:
+        """Whether this job is one of them."""
+        failure, data = execution.failure, execution.data
+        when = (failure.occurred_at if failure is not None else None) or execution.updated_at
+        return (
+            self.status in (None, execution.status)
+            and (not self.codes or (failure is not None and failure.code in self.codes))
+            and self.state in (None, execution.failed_in or execution.state)
+            and (self.since is None or when >= self.since)
+            and (self.until is None or when < self.until)
+            and (self.owner_id is None or data.get("owner_id") == self.owner_id)
+            and (self.video_id is None or data.get("video_id") == self.video_id)
+        )
+
+
+class OperatorsWorker(Worker):
+    """The function's worker in an operator's hands: it decides and asks for turns, and takes none."""
+
+    @cached_property
+    def store(self) -> DynamoJobs:
+        """The platform's table, which can be read from end to end."""
+        return DynamoJobs(self._dynamodb, layout=self._layout)
+
+    @cached_property
+    def dispatcher(self) -> Dispatcher:
+        """The function, where it is named; else the sweep finds what is due."""
+        return super().dispatcher if self.settings.function_name else _LeftToTheSweep()
+
+    @cached_property
+    def after_work(self) -> AfterWork:
+        """What there is to do after an end, the function knows: it is always left for it, and never done here."""
+        return AfterWork(rows=None, notifiers=())
+
+
+class _LeftToTheSweep:
+    """Asks nobody: what is due is found."""
+
+    def dispatch(self, event: Event) -> None:
+        """Leave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """Somebody on call, at the table of a deployed function."""
+
+    settings: Settings
+    as_json: bool = False
+    clock: Clock = field(default_factory=lambda: SystemClock())  # noqa: PLW0108  looked up when it is called
+
+    def wanted(self, *, since: str | None, until: str | None, **given: Any) -> Wanted:  # noqa: ANN401  fields of Wanted
+        """What the command line says; spans are counted from now."""
+        now = self.clock.now()
+        return Wanted(
+            since=None if since is None else moment(since, now=now),
+            until=None if until is None else moment(until, now=now),
+            **given,
+        )
+
+    def due(self, limit: int) -> int:
+        """What somebody must look at, the longest due first: the cheap look, by the index."""
+        with OperatorsWorker(self.settings, clock=self.clock) as worker:
+            now = worker.clock.now()
+            rows = worker.store.due(now + _AHEAD, limit=min(limit, _MOST_DUE))
+            found = [_found(worker.store, row.execution_id) for row in rows]
+            late = [(now - row.due_at).total_seconds() for row in rows]
+        table = _table("LATE", "ID", "STATE", "VERSION", "WAITS FOR", "TROUBLE")
+        for job, seconds in zip(found, late, strict=True):
+            execution = job.execution
+            facts: dict[str, JsonValue] = {"id": job.execution_id, "late_seconds": round(seconds, 1)}
+            if execution is None:
+                facts["trouble"] = job.trouble
+                table.add_row(_span(seconds), job.execution_id, "?", "", "", escape(job.trouble))
+            else:
+                trouble = _trouble(execution)
+                facts |= _facts(execution) | {"trouble": trouble}
+                waits_for = execution.waiting_for or ("a turn at work" if execution.lease else "")
+                table.add_row(
+                    _span(seconds), job.execution_id, execution.state, str(execution.version), waits_for, trouble
+                )
+            if self.as_json:
+                _print_json(facts)
+        if not self.as_json:
+            _print(table) if rows else _complain("nothing is due, and nobody waits")
+        return DONE
+
+    def find(self, wanted: Wanted) -> int:
+        """The jobs that are meant.  Reads the whole table."""
+        with OperatorsWorker(self.settings, clock=self.clock) as worker:
+            table, count = _table("ID", "STATUS", "STATE", "WHEN", "CODE", "OWNER"), 0
+            for job in islice(_matching(worker.store, wanted), wanted.limit):
+                count += 1
+                execution = job.execution
+                if execution is None:
+                    table.add_row(job.execution_id, "damaged", "", "", "", escape(job.trouble))
+                    facts: dict[str, JsonValue] = {"id": job.execution_id, "trouble": job.trouble}
+                else:
+                    failure = execution.failure
+                    facts = _facts(execution)
+                    table.add_row(
+                        execution.execution_id,
+                        execution.status,
+                        execution.failed_in or execution.state,
+                        f"{execution.updated_at:%Y-%m-%d %H:%M}",
+                        failure.code if failure else "",
+                        str(execution.data.get("owner_id", "")),
+                    )
+                if self.as_json:
+                    _print_json(facts)
+            if not self.as_json:
+                _print(table)
+            _complain(f"{count} found; reading the table took {worker.store.read_units:g} read units")
+        return DONE
+
+    def show(self, execution_id: str) -> int:
+        """One job: its timeline, what the engine knows of it, and every place where something of it lies."""
+        with OperatorsWorker(self.settings, clock=self.clock) as worker:
+            execution = _standing(worker.store, execution_id)
+            facts = _facts(execution) | _engine_facts(execution, worker.machine.graph)
+            try:
+                job = Job.model_validate(execution.data)
+            except ValidationError as error:
+                facts["trouble"] = _unreadable(error)
+                look = None
+            else:
+                facts["places"] = _places(job, self.settings)
+                look = Look.at(execution, job, now=worker.clock.now(), profile=worker.profile, model=worker.model)
+        if self.as_json:
+            facts["history"] = execution.data.get("processing_steps")
+            _print_json(facts)
+            return DONE
+        if look is not None:
+            _print(job_page(look, advice=()))
+        grid = Table.grid(padding=(0, 2))
+        for name, value in facts.items():
+            shown = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            grid.add_row(name, escape(shown))
+        _print(grid)
+        return DONE
+
+    def act(
+        self,
+        verb: Verb,
+        ids: Sequence[str],
+        wanted: Wanted,
+        *,
+        go: bool,
+        at_once: int,
+        max_cost_usd: float | None = None,
+    ) -> int:
+        """Retry, cancel or resume the jobs that are named, or those that are meant; one line for each.
+
+        Raises:
+            PermanentError: code OPERATION_UNCLEAR, it is not said which jobs; STARTS_CLOSED, the kill switch is on.
+        """
+        if bool(ids) == wanted.is_narrow:
+            raise PermanentError(
+                "OPERATION_UNCLEAR",
+                f"which jobs are to {verb}? name them by their ids, or by at least one of --code, --state, --since, "
+                "--until, --owner and --video, not both",
+                user_action="none",
+            )
+        wanted = replace(wanted, status=_MEANT[verb])
+        with OperatorsWorker(self.settings, clock=self.clock) as worker:
+            if verb == "retry" and go and not worker.limits().starts:
+                raise PermanentError(
+                    "STARTS_CLOSED",
+                    "the kill switch is on (AI_VIDEO_STARTS, or `starts` in the limits parameter), and a retry costs "
+                    "money; open it first",
+                    user_action="none",
+                )
+            jobs: Iterable[FoundJob]
+            if ids:
+                jobs = (_found(worker.store, one) for one in ids)
+            else:
+                meant = (job for job in _matching(worker.store, wanted) if _is_meant(verb, job.execution, wanted))
+                jobs = islice(meant, wanted.limit)
+            do = _Doing(worker, verb, go=go, max_cost_usd=max_cost_usd)
+            counts = {"done": 0, "skipped": 0, "failed": 0}
+            for done in _side_by_side(do, jobs, at_once):
+                counts[done.kind] += 1
+                self._tell(done)
+        return self._sum_up(verb, counts, go=go)
+
+    def _tell(self, done: "_Done") -> None:
+        if self.as_json:
+            _print_json({"event": done.what, "id": done.execution_id, "text": done.text})
+        else:
+            print_line(f"{done.what:14} {done.execution_id}  {done.text}", sys.stdout)
+
+    def _sum_up(self, verb: Verb, counts: Mapping[str, int], *, go: bool) -> int:
+        if self.as_json:
+            _print_json({"event": "operated", "verb": verb, "is_dry_run": not go, **counts})
+        words = "" if go else f"; nothing was done: add --go to {verb} them"
+        _complain(f"{counts['done']} done, {counts['skipped']} skipped, {counts['failed']} failed{words}")
+        return FAILED if counts["failed"] else DONE
+
+
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What became of one job."""
+
+    kind: Literal["done", "skipped", "failed"]
+    what: str
+    execution_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Doing:
+    """Does one thing to one job after the other; threads may share it."""
+
+    worker: OperatorsWorker
+    verb: Verb
+    go: bool
+    max_cost_usd: float | None
+
+    def __call__(self, job: FoundJob) -> _Done:
+        """Do it, as the job stands now and not as it stood when it was found."""
+        if job.execution is None:
+            return _Done("failed", "failed", job.execution_id, job.trouble)
+        try:
+            return self._do(self.worker.store.get(job.execution_id) if self.go else job.execution)
+        except (EventNotAllowedError, LeaseHeldError, VersionConflictError) as error:
+            return _Done("skipped", "skipped", job.execution_id, str(error))
+        except PermanentError as error:
+            return _Done("skipped", "skipped", job.execution_id, str(error))
+        except ValidationError as error:
+            return _Done("failed", "failed", job.execution_id, _unreadable(error))
+        except StateMachineError as error:
+            return _Done("failed", "failed", job.execution_id, f"{type(error).__name__}: {error}")
+
+    def _do(self, seen: Execution) -> _Done:
+        job_id, past = seen.execution_id, {"retry": "retried", "cancel": "cancelled", "resume": "resumed"}[self.verb]
+        if seen.status != _MEANT[self.verb] and not (self.verb == "resume" and seen.due_at is not None):
+            return _Done("skipped", "skipped", job_id, f"it is {seen.status}")
+        engine = self.worker.engine
+        if self.verb == "retry":
+            patch = retry_patch(Job.model_validate(seen.data), (), max_cost_usd=self.max_cost_usd)
+            if self.go:
+                seen = engine.signal(job_id, past, patch=patch, expected_version=seen.version)
+        elif self.go:
+            seen = engine.signal(job_id, past) if self.verb == "cancel" else engine.resume(job_id)
+        elif self.verb == "resume" and seen.due_at is None:
+            return _Done("skipped", "skipped", job_id, f"it is {seen.state}: a person has to decide")
+        if self.go:
+            return _Done("done", past, job_id, f"{seen.state}, version {seen.version}")
+        code = f"{seen.failure.code} " if seen.failure else ""
+        return _Done("done", f"would {self.verb}", job_id, f"{code}in {seen.failed_in or seen.state}")
+
+
+def settings_of(environment: Mapping[str, str], *, function_name: str, table_name: str | None) -> Settings:
+    """The settings that a deployed function has, for its operator.
+
+    Raises:
+        PermanentError: code SETTINGS_INVALID.
+    """
+    given: dict[str, Any] = {
+        name.removeprefix(_PREFIX).lower(): value for name, value in environment.items() if name.startswith(_PREFIX)
+    }
+    given["function_name"] = given.get("function_name") or function_name
+    if table_name is not None:
+        given["table_name"] = table_name
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = "".join(f"{_PREFIX}{str(part).upper()}: " for part in first["loc"])
+        raise PermanentError("SETTINGS_INVALID", f"{name}{first['msg']}", user_action="none") from error
+
+
+def moment(text: str, *, now: datetime) -> datetime:
+    """'90m', '2h' or '3d' before now, or a moment as ISO 8601 has it (UTC where no zone is given).
+
+    Raises:
+        PermanentError: code MOMENT_UNCLEAR.
+    """
+    span = _SPAN.fullmatch(text)
+    try:
+        if span is not None:
+            return now - timedelta(**{_UNITS[span[2]]: int(span[1])})
+        given = datetime.fromisoformat(text)
+    except (ValueError, OverflowError) as error:
+        raise PermanentError(
+            "MOMENT_UNCLEAR", f"{text!r} is neither a span (90m, 2h, 3d) nor a moment (2026-11-22T18:30)"
+        ) from error
+    return given if given.tzinfo else given.replace(tzinfo=UTC)
+
+
+def _side_by_side(do: Callable[[FoundJob], _Done], jobs: Iterable[FoundJob], at_once: int) -> Iterator[_Done]:
+    """At most `at_once` at a time, in order; the next ones are looked for while these are done."""
+    with ThreadPoolExecutor(at_once, thread_name_prefix="operate") as threads:
+        waiting = []
+        for job in jobs:
+            waiting.append(threads.submit(do, job))
+            if len(waiting) >= 2 * at_once:
+                yield waiting.pop(0).result()
+        for each in waiting:
+            yield each.result()
+
+
+def _matching(store: DynamoJobs, wanted: Wanted) -> Iterator[FoundJob]:
+    """The jobs that are meant, and every row that is damaged: nobody knows what it would have been."""
+    for job in store.jobs(status=wanted.status):
+        if job.execution is None or wanted.means(job.execution):
+            yield job
+
+
+def _is_meant(verb: Verb, execution: Execution | None, wanted: Wanted) -> bool:
+    """Whether a job that was not named is to be touched: what a person stopped, or what would fail again, is not."""
+    if execution is None:
+        return False
+    failure = execution.failure
+    if verb != "retry" or failure is None or failure.code in wanted.codes:
+        return True
+    return failure.code != "CANCELLED" and failure.is_retryable
+
+
+def _found(store: DynamoJobs, execution_id: str) -> FoundJob:
+    try:
+        return FoundJob(execution_id, store.get(execution_id))
+    except (ExecutionNotFoundError, StoreCorruptError) as error:
+        return FoundJob(execution_id, None, str(error))
+
+
+def _standing(store: DynamoJobs, execution_id: str) -> Execution:
+    try:
+        return store.get(execution_id)
+    except ExecutionNotFoundError as error:
+        layout = store.layout
+        raise PermanentError(
+            "JOB_UNKNOWN",
+            f"no job has the id {execution_id!r} in table {layout.table_name}; an id is the row's key, its parts "
+            f"({', '.join(layout.key_names)}) with a / between them; `find --video ID` looks for one",
+            user_action="none",
+        ) from error
+
+
+def _facts(execution: Execution) -> dict[str, JsonValue]:
+    """What a list tells of a job."""
+    failure, data = execution.failure, execution.data
+    return {
+        "id": execution.execution_id,
+        "status": execution.status,
+        "state": execution.failed_in or execution.state,
+        "version": execution.version,
+        "run_id": execution.run_id,
+        "owner_id": str(data.get("owner_id", "")),
+        "updated_at": _iso(execution.updated_at),
+        "due_at": _iso(execution.due_at),
+        "code": failure.code if failure else None,
+        "message": failure.message if failure else None,
+    }
+
+
+def _engine_facts(execution: Execution, deployed_graph: str) -> dict[str, JsonValue]:
+    """What else the engine knows of one."""
+    lease, error = execution.lease, execution.last_error
+    return {
+        "lease": f"{lease.owner} until {_iso(lease.expires_at)}" if lease else None,
+        "attempt": execution.attempt,
+        "crashes": execution.crashes,
+        "turns": execution.turns,
+        "retries": execution.retries,
+        "deadline_at": _iso(execution.deadline_at),
+        "waiting_for": execution.waiting_for,
+        "last_error": f"{error.code}: {error.message}" if error else None,
+        "parked_at": _iso(execution.parked_at),
+        "graph": execution.graph if execution.graph == deployed_graph else f"{execution.graph}, here {deployed_graph}",
+        "after_work_tries": execution.after_work.tries if execution.after_work else None,
+    }
+
+
+def _trouble(execution: Execution) -> str:
+    if execution.parked_at is not None:
+        return f"parked since {_iso(execution.parked_at)}: no deployed version knows this state"
+    if execution.after_work is not None and execution.after_work.tries:
+        return f"its end could not be told {execution.after_work.tries} times"
+    error = execution.last_error
+    crashed = f"{execution.crashes} turns never came back" if execution.crashes else ""
+    return f"{error.code}, attempt {execution.attempt}" if error else crashed
+
+
+def _places(job: Job, settings: Settings) -> dict[str, JsonValue]:
+    """Everywhere something of this job lies, the runs before it included."""
+    video = job.prefix.rstrip("/").rpartition("/")[0] + "/"
+    clips = settings.veo_output_gcs_uri.rstrip("/")
+    transcription = job.audio_transcription.transcription_id
+    return {
+        "recording": f"s3://{settings.bucket}/{job.recording.key}",
+        "objects": f"s3://{settings.bucket}/{job.prefix}",
+        "all_runs": f"s3://{settings.bucket}/{video}",
+        "clips_at_vendor": f"{clips}/{job.prefix}" if clips else None,
+        "transcription_job": transcription,
+    }
+
+
+def _unreadable(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    return f"its data cannot be read: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _span(seconds: float) -> str:
+    """'12 s' late, or due in '-40 s'; minutes and hours where there are many."""
+    size = abs(seconds)
+    for unit, length in (("d", 86_400), ("h", 3_600), ("min", 60)):
+        if size >= 2 * length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat(timespec="seconds")
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column == "ID", overflow="fold")
+    return table
+
+
+def _print(page: Any) -> None:  # noqa: ANN401  whatever rich can draw
+    console = Console(highlight=False, width=None if sys.stdout.isatty() else 240)
+    with console.capture() as drawn:  # as `commands` does: rich ends the program when nobody reads
+        console.print(page)
+    print_line(drawn.get().removesuffix("\n"), sys.stdout)
+
+
+def _print_json(facts: Mapping[str, JsonValue]) -> None:
+    print_line(json.dumps(facts, ensure_ascii=False), sys.stdout)
+
+
+def _complain(text: str) -> None:
+    print_line(text, sys.stderr)

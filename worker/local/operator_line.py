@@ -1,0 +1,205 @@
+"""The command line of `worker operate`.  Imports nothing that takes time: `--help` must not wait."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, TypeAlias
+
+import typer
+
+# How `worker.__main__` runs a command: a mistake becomes one message and an exit code.
+Answer: TypeAlias = Callable[[Callable[[Any], int], bool], None]
+
+FunctionName: TypeAlias = Annotated[
+    str,
+    typer.Option(
+        "--function",
+        envvar="AI_VIDEO_FUNCTION_NAME",
+        metavar="NAME",
+        help="The deployed function, whose settings are used; empty: those of the environment here.",
+    ),
+]
+TableName: TypeAlias = Annotated[
+    str | None, typer.Option("--table", metavar="NAME", help="Another table than the function's: a restored one.")
+]
+AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer in JSON, one object a line.")]
+Ids: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of jobs, as `find` prints them.")]
+Codes: TypeAlias = Annotated[
+    list[str] | None, typer.Option("--code", metavar="CODE", help="That failed with this; may be given several times.")
+]
+State: TypeAlias = Annotated[str | None, typer.Option("--state", help="That failed in this state, or stand in it.")]
+Since: TypeAlias = Annotated[
+    str | None, typer.Option("--since", metavar="WHEN", help="That failed, or were saved, since: 2h, 3d, or a moment.")
+]
+Until: TypeAlias = Annotated[str | None, typer.Option("--until", metavar="WHEN", help="Before: as --since.")]
+Owner: TypeAlias = Annotated[str | None, typer.Option("--owner", metavar="SUB", help="Of this user.")]
+Video: TypeAlias = Annotated[str | None, typer.Option("--video", metavar="ID", help="Of this `videoId`.")]
+Limit: TypeAlias = Annotated[int | None, typer.Option("--limit", min=1, help="How many at most.")]
+Go: TypeAlias = Annotated[bool, typer.Option("--go", help="Do it; without, only say what would be done.")]
+AtOnce: TypeAlias = Annotated[int, typer.Option("--at-once", min=1, max=64, help="How many side by side.")]
+
+
+def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for each command
+    """The commands of `operate`."""
+    app = typer.Typer(
+        help="Look after the jobs of a deployed function: see docs/operations.md.",
+        no_args_is_help=True,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+    )
+
+    def run(function: str, table: str | None, as_json: bool, work: Callable[[Any], int]) -> None:  # noqa: FBT001  said at every call
+        def command(_: object) -> int:
+            from worker.local import operate  # noqa: PLC0415  brings boto3: 0.3 s
+            from worker.providers.aws_account import require_account  # noqa: PLC0415  as above
+            from worker.providers.aws_function import environment_of  # noqa: PLC0415  as above
+
+            require_account()
+            environment = environment_of(function) if function else {}
+            settings = operate.settings_of(environment, function_name=function, table_name=table)
+            return work(operate.Operator(settings, as_json))
+
+        answer(command, as_json)
+
+    @app.command()
+    def due(
+        *,
+        limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 100,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """List what is active, the longest due first: what waits, what is late, what is damaged.
+
+        It reads the due index, and costs what is active.
+        """
+        run(function, table, as_json, lambda operator: operator.due(limit))
+
+    @app.command()
+    def find(  # noqa: PLR0913  one parameter for each option
+        *,
+        status: Annotated[str | None, typer.Option(help="processing, completed or failed.")] = None,
+        code: Codes = None,
+        state: State = None,
+        since: Since = None,
+        until: Until = None,
+        owner: Owner = None,
+        video: Video = None,
+        limit: Limit = None,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """List jobs.  Reads the whole table, and says what that cost."""
+        run(
+            function,
+            table,
+            as_json,
+            lambda operator: operator.find(
+                operator.wanted(
+                    status=status,
+                    codes=tuple(code or ()),
+                    state=state,
+                    since=since,
+                    until=until,
+                    owner_id=owner,
+                    video_id=video,
+                    limit=limit,
+                )
+            ),
+        )
+
+    @app.command()
+    def show(
+        job_id: Annotated[str, typer.Argument(metavar="ID", help="Of a job, as `find` prints it.")],
+        *,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Show one job: its timeline, what the engine knows, and where everything of it lies."""
+        run(function, table, as_json, lambda operator: operator.show(job_id))
+
+    def act(verb: str, **given: Any) -> None:  # noqa: ANN401  a command's parameters
+        def work(operator: Any) -> int:  # noqa: ANN401  its module is loaded later
+            meant = operator.wanted(
+                codes=tuple(given.get("code") or ()),
+                state=given["state"],
+                since=given["since"],
+                until=given["until"],
+                owner_id=given["owner"],
+                video_id=given["video"],
+                limit=given["limit"],
+            )
+            done: int = operator.act(
+                verb,
+                given["ids"] or [],
+                meant,
+                go=given["go"],
+                at_once=given["at_once"],
+                max_cost_usd=given.get("max_cost"),
+            )
+            return done
+
+        run(given["function"], given["table"], given["as_json"], work)
+
+    @app.command()
+    def retry(  # noqa: PLR0913  as above
+        ids: Ids = None,
+        *,
+        code: Codes = None,
+        state: State = None,
+        since: Since = None,
+        until: Until = None,
+        owner: Owner = None,
+        video: Video = None,
+        limit: Limit = None,
+        max_cost: Annotated[
+            float | None, typer.Option("--max-cost", min=0, metavar="USD", help="A new limit for each job's clips.")
+        ] = None,
+        go: Go = False,
+        at_once: AtOnce = 8,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Send failed jobs back to where they failed.  What was made is kept."""
+        act("retry", **locals())
+
+    @app.command()
+    def cancel(  # noqa: PLR0913  as above
+        ids: Ids = None,
+        *,
+        state: State = None,
+        since: Since = None,
+        until: Until = None,
+        owner: Owner = None,
+        video: Video = None,
+        limit: Limit = None,
+        go: Go = False,
+        at_once: AtOnce = 8,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Stop jobs.  Clips on order are paid for, and found again by a retry."""
+        act("cancel", **locals())
+
+    @app.command()
+    def resume(  # noqa: PLR0913  as above
+        ids: Ids = None,
+        *,
+        state: State = None,
+        since: Since = None,
+        until: Until = None,
+        owner: Owner = None,
+        video: Video = None,
+        limit: Limit = None,
+        go: Go = False,
+        at_once: AtOnce = 8,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Wake jobs that wait, now: attempts and crashes are forgotten.  One at whose turn somebody works is left."""
+        act("resume", **locals())
+
+    return app
