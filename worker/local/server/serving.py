@@ -1,7 +1,6 @@
 """`worker serve`: one process that answers requests and takes the jobs' turns."""
 
 import logging
-import os
 import socket
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 import uvicorn
+from aws_lambda_powertools.metrics.provider.cloudwatch_emf.cloudwatch import AmazonCloudWatchEMFProvider
 
 from statemachine import PermanentError
 from worker import telemetry
@@ -99,11 +99,18 @@ def serve(worker: ServedWorker, options: ServeOptions) -> None:
 
 def _only_warnings() -> None:
     """The function's log and metrics are made for CloudWatch; here whoever watches the terminal wants trouble only."""
-    os.environ["POWERTOOLS_METRICS_DISABLED"] = "true"
+    telemetry.metrics().provider = _NoMetrics()
     telemetry.logger().setLevel(logging.WARNING)
     for handler in logging.getLogger(telemetry.SERVICE).handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
+
+
+class _NoMetrics(AmazonCloudWatchEMFProvider):
+    """Counts nothing: what is counted is printed as soon as there is a hundred of it."""
+
+    def add_metric(self, *_: object, **__: object) -> None:
+        """See above."""
 
 
 def _server(served: Served) -> uvicorn.Server:
