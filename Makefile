@@ -58,8 +58,18 @@ $(TOOLS): %: $(call tool,%)
 
 .venv-%/set-up.stamp: requirements/%.txt | $(SET_UP)
 	$(PY) -m venv --without-pip .venv-$*
-	.venv/bin/uv pip sync --quiet --require-hashes --python .venv-$*/bin/python $<
+	$(SYNC) .venv-$*/bin/python $<
 	@touch $@
+
+SYNC := .venv/bin/uv pip sync --quiet --require-hashes --python
+
+# The same on each Python that the function may run on.  Where one is missing, what needs it is skipped and says so.
+.PHONY: lambda-runtimes
+lambda-runtimes: $(call tool,lambda-runtime-3.12) $(call tool,lambda-runtime-3.13)
+
+.venv-lambda-runtime-%/set-up.stamp: requirements/lambda-runtime.txt | $(SET_UP)
+	@if python=$$($(PY) -m scripts.lambda_archives.interpreters $*); then \
+	  $$python -m venv --without-pip $(@D) && $(SYNC) $(@D)/bin/python $< && touch $@; fi
 
 # ---- the main job
 
@@ -114,12 +124,12 @@ contracts: $(SET_UP) ## Check who may import whom
 	.venv/bin/lint-imports --no-logo
 
 .PHONY: e2e
-e2e: $(SET_UP) $(call tool,ministack) ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
+e2e: $(SET_UP) $(call tool,ministack) lambda-runtimes ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
 	$(PY) -m pytest tests/e2e -p no:randomly $(PYTEST_FLAGS)
 
 # One of each part.
 .PHONY: e2e-smoke
-e2e-smoke: demo $(call tool,ministack) ## A smoke of each part of e2e, and of the main job
+e2e-smoke: demo $(call tool,ministack) lambda-runtimes ## A smoke of each part of e2e, and of the main job
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
 	KILLS=1 $(PY) -m pytest tests/e2e -p no:randomly -k 'drawn_again or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
 
