@@ -204,6 +204,42 @@ def doctor(*, home: Home = None, as_json: AsJson = False) -> None:
 
 
 @app.command(epilog=EXIT_CODES)
+def estimate(  # noqa: PLR0913, RUF100 - one parameter for each option
+    *,
+    seconds: Annotated[float | None, typer.Option(min=0.5, help="Of recording.  [default: 60]")] = None,
+    recording: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Measure this recording instead of --seconds.")
+    ] = None,
+    veo_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who makes the clips.  [default: AI_VIDEO_VEO_MODEL]")
+    ] = None,
+    openai_model: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Who plans the scenes.  [default: AI_VIDEO_OPENAI_MODEL]")
+    ] = None,
+    videos_per_month: Annotated[int, typer.Option(min=1, help="How many are made.")] = 100,
+    document: Annotated[bool, typer.Option("--document", help="Print docs/costs.md instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Tell what videos cost on AWS, before any is made.  Asks nobody and spends nothing."""
+
+    def command(_: object) -> int:
+        from worker.local import estimate  # noqa: PLC0415 - media: --help must not wait for it
+
+        if document:
+            return estimate.document()
+        return estimate.estimate(
+            seconds=seconds,
+            recording=recording,
+            veo_model=veo_model,
+            openai_model=openai_model,
+            videos_per_month=videos_per_month,
+            as_json=as_json,
+        )
+
+    _answer(command, as_json)
+
+
+@app.command(epilog=EXIT_CODES)
 def graph(
     *,
     mermaid: Annotated[bool, typer.Option("--mermaid", help="The diagram alone.")] = False,
