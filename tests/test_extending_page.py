@@ -8,6 +8,7 @@ import pytest
 from moto import mock_aws
 
 from statemachine.testing import VirtualClock
+from tests.dynamodb_tables import client_of, created
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 
@@ -32,10 +33,14 @@ def test_examples_of_the_page_run_one_after_the_other(tmp_path: Path, monkeypatc
             # A line of the page, in the traceback of an example that fails.
             line = text[: text.index(block)].count("\n")
             exec(compile("\n" * line + block, str(PAGE), "exec"), names)  # noqa: S102  our own page, and running it is the test
+        created(client_of(None), names["layout"])
+        client_of(None).put_item(TableName="reports", Item={"month": {"S": "2026-10"}})
+        started = names["engine"].start("2026-10", {"month": "2026-10"}, run_id="run-1")
         answer = names["handler"]({"execution_id": "2026-10", "version": 1}, Context())
 
     assert len(blocks) == 5
-    assert answer == "ignored"
+    assert started.version == 1
+    assert answer == "advanced"
 
 
 def test_the_other_workload_is_some_forty_lines() -> None:
