@@ -8,6 +8,7 @@ against botocore's.)
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +20,10 @@ import boto3
 from worker.links import SigningWindow, signing_window
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
+_SAVED = "response-content-disposition"
+
+# Keys that stand in an address as they are: all that the worker makes of usual names.
+_PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,42 +52,48 @@ class S3Links:
         self._endpoint = endpoint.rstrip("/")
         self._region = region
         self._key = key
-        self._known: tuple[SigningWindow, _Form] | None = None
+        self._known: _Form | None = None
 
     def window(self, now: datetime) -> SigningWindow:
-        """See `LinkSigner`."""
-        return signing_window(now, credentials_end_at=self._key().end_at)
+        """See `LinkSigner`.  The same object as before, while nothing has changed: by it `link` knows its form."""
+        key = self._key()
+        window = signing_window(now, credentials_end_at=key.end_at)
+        known = self._known
+        if known is None or known.window != window or known.key != key:
+            known = self._known = _form(self._endpoint, self._region, key, window)
+        return known.window
 
     def link(self, key: str, window: SigningWindow, *, download_as: str | None = None) -> str:
         """See `LinkSigner`."""
-        form = self._form(window, download_as)
-        path = f"{form.folder}/{quote(key, safe='/~')}"
-        request = f"GET\n{path}{form.request_end}"
+        form = self._known
+        if form is None or form.window is not window:
+            form = _form(self._endpoint, self._region, self._key(), window)
+        path = form.folder + (key if _PLAIN.fullmatch(key) else quote(key, safe="/~"))
+        query = form.query
+        if download_as is not None:
+            saved = f"attachment; filename*=UTF-8''{quote(download_as, safe='')}"
+            query = (
+                f"{query}&{_SAVED}={_quoted(saved)}"  # the parameters stay in order: all others begin with a capital
+            )
+        request = f"GET\n{path}\n{query}{form.request_end}"
         to_sign = form.to_sign + hashlib.sha256(request.encode()).hexdigest()
         signature = hmac.digest(form.signing_key, to_sign.encode(), "sha256").hex()
-        return f"{form.site}{path}?{form.query}&X-Amz-Signature={signature}"
-
-    def _form(self, window: SigningWindow, download_as: str | None) -> "_Form":
-        """What all addresses of one window have in common, made once."""
-        known = self._known
-        if known is not None and known[0] is window and download_as is None:
-            return known[1]
-        form = _form(self._endpoint, self._region, self._key(), window, download_as)
-        if download_as is None:
-            self._known = (window, form)
-        return form
+        return f"{form.site}{path}?{query}&X-Amz-Signature={signature}"
 
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """A signed address without what its key decides.
+    """What all addresses of one window have in common.
 
     Attributes:
         site, folder: of the address, before the key.
-        request_end: of the canonical request, after the path.
+        query: without the signature.
+        request_end: of the canonical request, after the query.
         to_sign: before the digest of the request.
     """
 
+    window: SigningWindow
+    key: SigningKey
     site: str
     folder: str
     query: str
@@ -91,29 +102,28 @@ class _Form:
     signing_key: bytes
 
 
-def _form(endpoint: str, region: str, credentials: SigningKey, window: SigningWindow, download_as: str | None) -> _Form:
+def _form(endpoint: str, region: str, key: SigningKey, window: SigningWindow) -> _Form:
     moment = window.signed_at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
     scope = f"{moment[:8]}/{region}/s3/aws4_request"
     named = {
         "X-Amz-Algorithm": _ALGORITHM,
-        "X-Amz-Credential": f"{credentials.access_key}/{scope}",
+        "X-Amz-Credential": f"{key.access_key}/{scope}",
         "X-Amz-Date": moment,
         "X-Amz-Expires": str(int((window.expires_at - window.signed_at).total_seconds())),
         "X-Amz-SignedHeaders": "host",
     }
-    if credentials.token:
-        named["X-Amz-Security-Token"] = credentials.token
-    if download_as is not None:
-        named["response-content-disposition"] = f"attachment; filename*=UTF-8''{quote(download_as, safe='')}"
-    query = "&".join(f"{_quoted(name)}={_quoted(named[name])}" for name in sorted(named))
+    if key.token:
+        named["X-Amz-Security-Token"] = key.token
     place = urlsplit(endpoint)
     return _Form(
+        window=window,
+        key=key,
         site=f"{place.scheme}://{place.netloc}",
-        folder=place.path,
-        query=query,
-        request_end=f"\n{query}\nhost:{place.netloc}\n\nhost\nUNSIGNED-PAYLOAD",
+        folder=f"{place.path}/",
+        query="&".join(f"{_quoted(name)}={_quoted(named[name])}" for name in sorted(named)),
+        request_end=f"\nhost:{place.netloc}\n\nhost\nUNSIGNED-PAYLOAD",
         to_sign=f"{_ALGORITHM}\n{moment}\n{scope}\n",
-        signing_key=_signing_key(credentials.secret_key, moment[:8], region),
+        signing_key=_signing_key(key.secret_key, moment[:8], region),
     )
 
 

@@ -55,6 +55,19 @@ def test_two_looks_in_one_window_give_the_same_address() -> None:
     assert signer.link("a.mp4", first) == signer.link("a.mp4", second)
 
 
+def test_credentials_that_are_renewed_within_a_window_sign_from_then_on() -> None:
+    keys = [SigningKey("OLD", "old", "old token"), SigningKey("NEW", "new", "new token")]
+    signer = S3Links(endpoint=ENDPOINT, region="eu-central-1", key=lambda: keys[0])
+    first = signer.link("a.mp4", signer.window(NOON))
+    keys.pop(0)
+
+    second = signer.link("a.mp4", signer.window(NOON))
+
+    fresh = S3Links(endpoint=ENDPOINT, region="eu-central-1", key=lambda: keys[0])
+    assert "OLD" in first
+    assert second == fresh.link("a.mp4", fresh.window(NOON))
+
+
 def test_no_address_outlives_the_credentials() -> None:
     signer = a_signer(end_at=NOON + timedelta(minutes=20))
     window = signer.window(NOON + timedelta(minutes=3))

@@ -27,6 +27,12 @@ class ResponseModel(BaseModel):
     )
 
 
+class StoredPart(ResponseModel):
+    """Part of a record, taken from the model with these fields in `worker.job`; what else stands there is not told."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+
 class SecondsRange(ResponseModel):
     """Not less than `low` as a rule, seldom more than `high`."""
 
@@ -171,7 +177,7 @@ class ErrorView(ResponseModel):
     occurred_at: datetime | None
 
 
-class TranscriptionData(ResponseModel):
+class TranscriptionData(StoredPart):
     """`audio_transcription` as stored."""
 
     language: str | None
@@ -198,7 +204,7 @@ class BeatData(ResponseModel):
     revision: int
 
 
-class AttemptData(ResponseModel):
+class AttemptData(StoredPart):
     """One order of a clip, without what only operators see."""
 
     beat_revision: int
@@ -212,12 +218,12 @@ class AttemptData(ResponseModel):
     error_code: str | None
 
 
-class TaskData(ResponseModel):
+class TaskData(StoredPart):
     """An entry of `vertex_ai_tasks`, without what only operators see."""
 
     scene_index: int
     status: Literal["waiting", "submitted", "completed", "failed"]
-    attempts: Mapping[str, AttemptData]
+    attempts: dict[str, AttemptData]
     clip_key: str | None
     clip_seconds: float | None
     thumbnail_key: str | None
@@ -240,12 +246,12 @@ class GenerationData(ResponseModel):
     """`ai_generation_data` in the stored shape: maps by scene ('000', '001', …) and by step."""
 
     audio_transcription: TranscriptionData
-    scene_beats: Mapping[str, BeatData]
-    vertex_ai_tasks: Mapping[str, TaskData]
-    processing_steps: Mapping[str, StepData]
+    scene_beats: dict[str, BeatData]
+    vertex_ai_tasks: dict[str, TaskData]
+    processing_steps: dict[str, StepData]
     final_video_url: Annotated[str | None, Field(description="Signed; the row itself holds an s3:// address.")]
     title: str
-    options: Mapping[str, Any]
+    options: dict[str, Any]
 
 
 class CompletedData(GenerationData):

@@ -15,7 +15,6 @@ from worker.handlers.api import responses
 from worker.handlers.api.estimate import estimate_begun, seconds_range
 from worker.job import (
     PROCESSING_STEPS,
-    ClipAttempt,
     Job,
     SceneBeat,
     SceneTask,
@@ -141,6 +140,7 @@ class Look:
         def link(key: str | None) -> str | None:
             return None if key is None else signer.link(key, window)
 
+        # Read by the models in one go: to make each part by itself takes three times as long, and scenes are many.
         known: dict[str, Any] = {
             "video_id": job.video_id,
             "progress": _progress_view(self.progress),
@@ -198,31 +198,24 @@ class Look:
             "duration_seconds": job.media.duration_seconds,
         }
 
-    def _scenes(self, link: Callable[[str | None], str | None]) -> tuple[responses.SceneView, ...]:
+    def _scenes(self, link: Callable[[str | None], str | None]) -> list[dict[str, Any]]:
+        """The scenes, each a `responses.SceneView` in the making."""
         is_at_rest = self.execution.state in {"reviewing", "failed"}
-        return tuple(
-            responses.SceneView(
-                scene_index=beat.scene_index,
-                start_seconds=beat.start_seconds,
-                end_seconds=beat.end_seconds,
-                narration=beat.narration,
-                visual_prompt=beat.visual_prompt,
-                is_cut=beat.is_cut,
-                is_adjusted=beat.is_adjusted,
-                negative_prompt=beat.negative_prompt,
-                revision=beat.revision,
-                status=task.status,
-                attempt=task.spent_attempts(beat.revision),
-                max_attempts=task.allowance,
-                price_usd=round(price_usd(beat, self.model), 4),
-                is_substitute=task.is_substitute,
-                is_editable=is_at_rest and task.clip_key is None and task.open_attempt is None,
-                thumbnail_url=link(task.thumbnail_key),
-                preview_url=link(task.clip_key),
-                error=None if task.error_code is None else _short_error(task.error_code),
-            )
+        return [
+            {
+                **_seen_in(beat),
+                "status": task.status,
+                "attempt": task.spent_attempts(beat.revision),
+                "max_attempts": task.allowance,
+                "price_usd": round(price_usd(beat, self.model), 4),
+                "is_substitute": task.is_substitute,
+                "is_editable": is_at_rest and task.clip_key is None and task.open_attempt is None,
+                "thumbnail_url": link(task.thumbnail_key),
+                "preview_url": link(task.clip_key),
+                "error": None if task.error_code is None else _short_error(task.error_code),
+            }
             for beat, task in zip(self.beats, self.tasks, strict=True)
-        )
+        ]
 
     def _cost(self) -> responses.CostView:
         job, model = self.job, self.model
@@ -245,31 +238,9 @@ class Look:
         job, found = self.job, self.job.audio_transcription
         history = self.execution.data.get(PROCESSING_STEPS[0])
         return {
-            "audio_transcription": responses.TranscriptionData(
-                language=found.language,
-                duration_seconds=found.duration_seconds,
-                mode=found.mode,
-                source=found.source,
-                text=found.text,
-                is_truncated=found.is_truncated,
-                word_count=found.word_count,
-                full_json_s3_key=found.full_json_s3_key,
-            ),
-            "scene_beats": {
-                scene_key(beat.scene_index): responses.BeatData(
-                    scene_index=beat.scene_index,
-                    start_seconds=beat.start_seconds,
-                    end_seconds=beat.end_seconds,
-                    narration=beat.narration,
-                    visual_prompt=beat.visual_prompt,
-                    is_cut=beat.is_cut,
-                    is_adjusted=beat.is_adjusted,
-                    negative_prompt=beat.negative_prompt,
-                    revision=beat.revision,
-                )
-                for beat in self.beats
-            },
-            "vertex_ai_tasks": {scene_key(task.scene_index): _task_data(task) for task in self.tasks},
+            "audio_transcription": found,
+            "scene_beats": {scene_key(beat.scene_index): _seen_in(beat) for beat in self.beats},
+            "vertex_ai_tasks": {scene_key(task.scene_index): _priced(task) for task in self.tasks},
             "processing_steps": {
                 name: _step_data(entry)
                 for name, entry in (history.items() if isinstance(history, Mapping) else ())
@@ -334,32 +305,30 @@ def _usd(stored: JsonValue) -> float | None:
     return stored if isinstance(stored, int | float) else None
 
 
-def _task_data(task: SceneTask) -> responses.TaskData:
-    return responses.TaskData(
-        scene_index=task.scene_index,
-        status=task.status,
-        attempts={key: _attempt_data(attempt) for key, attempt in task.attempts.items()},
-        clip_key=task.clip_key,
-        clip_seconds=task.clip_seconds,
-        thumbnail_key=task.thumbnail_key,
-        is_substitute=task.is_substitute,
-        error_code=task.error_code,
-    )
+def _seen_in(beat: SceneBeat) -> dict[str, Any]:
+    """A `responses.BeatData` in the making."""
+    return {
+        "scene_index": beat.scene_index,
+        "start_seconds": beat.start_seconds,
+        "end_seconds": beat.end_seconds,
+        "narration": beat.narration,
+        "visual_prompt": beat.visual_prompt,
+        "is_cut": beat.is_cut,
+        "is_adjusted": beat.is_adjusted,
+        "negative_prompt": beat.negative_prompt,
+        "revision": beat.revision,
+    }
 
 
-def _attempt_data(attempt: ClipAttempt) -> responses.AttemptData:
-    return responses.AttemptData(
-        beat_revision=attempt.beat_revision,
-        model=attempt.model,
-        seconds=attempt.seconds,
-        # What was not accepted costs nothing.
-        price_usd=0.0 if attempt.operation == NOT_ACCEPTED else attempt.price_usd,
-        intended_at=attempt.intended_at,
-        submitted_at=attempt.submitted_at,
-        ended_at=attempt.ended_at,
-        outcome=attempt.outcome,
-        error_code=attempt.error_code,
-    )
+def _priced(task: SceneTask) -> SceneTask:
+    """The task with the price of every attempt as it counts: what was not accepted costs nothing."""
+    if not any(attempt.operation == NOT_ACCEPTED for attempt in task.attempts.values()):
+        return task
+    attempts = {
+        key: attempt.model_copy(update={"price_usd": 0.0}) if attempt.operation == NOT_ACCEPTED else attempt
+        for key, attempt in task.attempts.items()
+    }
+    return task.model_copy(update={"attempts": attempts})
 
 
 def _step_data(entry: Mapping[str, JsonValue]) -> responses.StepData:
