@@ -42,14 +42,12 @@ from worker.providers.dynamodb_quota import DynamoQuota
 from worker.providers.openai_planner import OpenAiPlanner
 
 DRAWS = 10
-LAYOUT = TableLayout(table_name="counted")
 SENTENCE = "And when the morning came the keeper climbed the last stairs and looked over the quiet water once more ."
 
 
 def measure() -> Iterator[Measurement]:
     """One line for each length, and one for the sweep."""
     with running_dynoxide() as url, Vendors() as vendors:
-        tables.created(tables.client_of(url), LAYOUT)
         for scenes, seconds in SECONDS.items():
             jobs = [_counted(url, scenes, draw) for draw in range(DRAWS)]
             means = {name: statistics.fmean(asdict(job)[name] for job in jobs) for name in asdict(jobs[0])}
@@ -98,7 +96,9 @@ def _counted(url: str, scenes: int, draw: int) -> _Counts:
     luck, clock, counts = Drawn.of(scenes, draw), VirtualClock(), _Counts()
     media, renderer = _CountingMedia(), _WordyRenderer(clock, replace(VEO_3_1_FAST, per_minute=50), luck.clips)
     client, looker = tables.client_of(url), tables.client_of(url)
-    execution_id = tables.with_row(looker, LAYOUT, 1000 * scenes + draw)
+    # A table for each, because all of them begin at the same virtual moment and would share one minute's quota.
+    layout = tables.created(looker, TableLayout(table_name=f"counted_{scenes}_{draw}"))
+    execution_id = tables.with_row(looker, layout)
     tally = Tally()
     tally.attach(client)
     machine = luck.machine(
@@ -106,12 +106,12 @@ def _counted(url: str, scenes: int, draw: int) -> _Counts:
         renderer=renderer,
         planner=_WordyPlanner(clock),
         media=media,
-        quota=DynamoQuota(client, layout=LAYOUT),
+        quota=DynamoQuota(client, layout=layout),
     )
     began, said = clock.now(), io.StringIO()
     with redirect_stdout(said):
         telemetry.logger.cache_clear()  # it writes to what was standard output when it was made
-        store = _Store(client, looker)
+        store = _Store(client, looker, layout)
         job = driven(machine, clock, luck.chance, store=store, watch=counts.turn, execution_id=execution_id)
     telemetry.logger.cache_clear()
     _check(job, scenes)
@@ -119,7 +119,7 @@ def _counted(url: str, scenes: int, draw: int) -> _Counts:
     counts.polls = renderer.polls_made
     counts.writes, counts.write_units = len(tally.write_units), sum(tally.write_units)
     counts.read_units = tally.requests.get("GetItem", 0)  # the quota's row, consistently read, below 4 KB
-    counts.row_bytes = item_bytes(tables.row(looker, LAYOUT, execution_id))
+    counts.row_bytes = item_bytes(tables.row(looker, layout, execution_id))
     counts.s3_writes, counts.s3_reads = media.written, media.read
     counts.log_bytes = len(said.getvalue().encode())
     counts.clip_seconds = sum(VEO_3_1_FAST.ordered_seconds(beat.seconds) for beat in job.beats)
@@ -134,9 +134,9 @@ def _check(job: Job, scenes: int) -> None:
 class _Store(DynamoStore):
     """Looks at the record, which the engine never does, over a connection that nobody counts."""
 
-    def __init__(self, client: DynamoDBClient, looker: DynamoDBClient) -> None:
-        super().__init__(client, layout=LAYOUT)
-        self._looker = DynamoStore(looker, layout=LAYOUT)
+    def __init__(self, client: DynamoDBClient, looker: DynamoDBClient, layout: TableLayout) -> None:
+        super().__init__(client, layout=layout)
+        self._looker = DynamoStore(looker, layout=layout)
 
     def get(self, execution_id: str) -> Execution:
         return self._looker.get(execution_id)
