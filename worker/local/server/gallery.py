@@ -19,6 +19,7 @@ MOST_LISTED = 200
 
 # Of a name, this much is kept: with it a key's last part stays within what file systems take.
 _LONGEST_NAME = 60
+_LONGEST_SUFFIX = 10
 _POSTER_WIDTH = 640
 
 # Files with sound only, though some carry a picture of the cover.
@@ -116,11 +117,11 @@ class Gallery:
 def _name(filename: str) -> str:
     """The last part of what somebody calls a file, as a title and as a part of a key."""
     name = PurePosixPath(filename.replace("\\", "/")).name
-    printable = "".join(character for character in name if character.isprintable()).strip()
-    stem, dot, suffix = printable.rpartition(".")
-    if not dot or not stem:
-        return printable[:_LONGEST_NAME].strip(".") or "recording"
-    return f"{stem[:_LONGEST_NAME]}.{suffix[:10]}"
+    printable = "".join(character for character in name if character.isprintable()).strip(". ")
+    stem, _, suffix = printable.rpartition(".")
+    if stem and suffix.isascii() and suffix.isalnum() and len(suffix) <= _LONGEST_SUFFIX:
+        return f"{stem[:_LONGEST_NAME]}.{suffix}"
+    return printable[:_LONGEST_NAME] or "recording"
 
 
 def _old_scene() -> ClipRequest:

@@ -50,7 +50,7 @@ class SignedFiles:
             return PlainTextResponse("the address was not signed here, or has expired", status_code=403)
         try:
             path = await run_in_threadpool(self._path, key)
-        except PermanentError:
+        except (PermanentError, ValueError):  # it is gone, or nothing can have such a key
             return PlainTextResponse("there is no such object", status_code=404)
         return FileResponse(
             path,

@@ -4,13 +4,13 @@ import logging
 import threading
 from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 from statemachine import Event, Execution
 from statemachine.engine import DISPATCH_GRACE, Engine
 from statemachine.errors import ExecutionNotFoundError, LeaseHeldError, StoreError
 from statemachine.memory import MemoryDispatcher
 from statemachine.sweeper import Sweeper
-from worker.job import Job
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +68,9 @@ class Turns:
     def __init__(
         self,
         *,
-        engine: Engine[Job],
+        engine: Engine[Any],
         queue: TurnQueue,
-        engine_of: Callable[[Execution], Engine[Job]],
+        engine_of: Callable[[Execution], Engine[Any]],
         end_children: Callable[[], None],
         at_once: int = TURNS_AT_ONCE,
     ) -> None:

@@ -57,7 +57,7 @@ class ServedWorker(LocalWorker):
     def transcriber(self) -> Transcriber:
         """As `LocalWorker`; the offline recogniser hears one recording at a time, with every child that it has."""
         transcriber = super().transcriber
-        return _OneAtATime(transcriber) if self.settings.transcriber == "sphinx" else transcriber
+        return OneAtATime(transcriber) if self.settings.transcriber == "sphinx" else transcriber
 
     @cached_property
     def engine(self) -> Engine[Job]:
@@ -102,7 +102,7 @@ class ServedWorker(LocalWorker):
             other.end_children()
 
 
-class _OneAtATime:
+class OneAtATime:
     """A transcriber that ends its child processes after each recording, and so has time for one only."""
 
     def __init__(self, transcriber: Transcriber) -> None:

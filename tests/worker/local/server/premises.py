@@ -86,10 +86,12 @@ def premises(home: Path, *, page: Path | None = None, **settings: Any) -> Iterat
         worker.planner, worker.renderer, worker.assembler = FakePlanner(), renderer, FakeAssembler()
         sessions = Sessions(secret=SECRET, clock=clock)
         served = Served(worker=worker, sessions=sessions, secret=SECRET, page=page, max_upload_bytes=BODY_LIMIT)
-        recording = home / "recording.wav"
+        recording = worker.work_folder / "recording.wav"
         write_sound(recording, seconds=1.5, rate=8000)
         with TestClient(build_app(served), base_url="http://localhost:8080", raise_server_exceptions=False) as client:
-            yield Premises(worker, clock, sessions, renderer, client, recording.read_bytes())
+            content = recording.read_bytes()
+            recording.unlink()
+            yield Premises(worker, clock, sessions, renderer, client, content)
 
 
 def minutes(number: float) -> timedelta:
