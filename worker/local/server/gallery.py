@@ -2,7 +2,7 @@
 
 import tempfile
 import uuid
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -98,8 +98,10 @@ class Gallery:
             old = Path(folder) / "old.mp4"
             film.encode(film.frames(_old_scene(), ()), old, aspect_ratio="16:9")
             self.add(old, filename=_OLD_TITLE, owner_id=owner_id, created_at=_OLD_DATE)
-        for recording in sorted(samples.glob("*.mp3"), reverse=True):
-            self.add(recording, filename=recording.name, owner_id=owner_id)
+        now = self._worker.clock.now()
+        for number, recording in enumerate(sorted(samples.glob("*.mp3"))):
+            created_at = now - timedelta(minutes=number)  # listed in the order of their names
+            self.add(recording, filename=recording.name, owner_id=owner_id, created_at=created_at)
 
     def _poster(self, file: Path, folder: str) -> str | None:
         """A picture of the film; None when there is no film in the file."""
