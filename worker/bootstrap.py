@@ -8,23 +8,19 @@ import logging
 import os
 import uuid
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
-from statemachine import Clock, Dispatcher, Engine, Machine, PermanentError, Store, SystemClock
-from statemachine.sweeper import Sweeper
-from worker.after_work import AfterWork, Notifier
+from statemachine import Engine, Machine, PermanentError, Store
+from statemachine.engine import AfterWorkDoer
+from worker.foundation import Foundation, variable
 from worker.job import Job
 from worker.limits import Limits
 from worker.links import LinkSigner
 from worker.models import STORYBOARD, VEO_MODELS, VideoModel
-from worker.pipeline import pipeline
 from worker.ports import (
     ClipRenderer,
     MediaStore,
@@ -36,71 +32,21 @@ from worker.ports import (
 )
 from worker.progress import LOCAL, Profile, vendor_profile
 from worker.rows import AudioHeader, Rows
-from worker.settings import Settings
-from worker.steps.render import RenderPorts
 
 log = logging.getLogger(__name__)
-
-# Dispatches that a sweep makes side by side; one takes some 20 ms of waiting for Lambda's answer.
-SWEEP_THREADS = 16
 
 # Clips in the making at once, for the estimate: Veo's renderer orders all clips of a job, as far as the quota goes.
 CLIPS_AT_ONCE = 100
 
 
-class Worker:
+class Worker(Foundation):
     """The worker's parts.  Close it, or use it as a context manager: it may own child processes and a file."""
 
     # How long one turn of these states takes with vendors who do the work elsewhere.
     transcribing_turn = timedelta(minutes=3)
     rendering_turn = timedelta(minutes=2)
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
-        self.settings = settings
-        self.clock = clock or SystemClock()
-        self._closing = ExitStack()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """End the child processes and close the store.  What is unfinished can be resumed."""
-        self._closing.close()
-
-    # --- where jobs and objects are kept ---------------------------------------------------------------------------
-
-    @cached_property
-    def _layout(self) -> Any:  # noqa: ANN401  its type would load boto3
-        """Where in the platform's table things stand."""
-        from statemachine.aws.table_layout import TableLayout
-
-        return TableLayout(
-            table_name=self.settings.table_name,
-            partition_key=self.settings.partition_key,
-            sort_key=self.settings.sort_key or None,
-            partition_key_type=self.settings.partition_key_type,
-            sort_key_type=self.settings.sort_key_type,
-            index_name=self.settings.due_index or None,
-            shard_count=self.settings.due_shards,
-        )
-
-    @cached_property
-    def _dynamodb(self) -> Any:  # noqa: ANN401  as above
-        from statemachine.aws.dynamodb_store import dynamodb_client
-
-        return dynamodb_client()
-
-    @cached_property
-    def store(self) -> Store:
-        """Where executions are kept: the platform's table."""
-        from statemachine.aws.dynamodb_store import DynamoStore
-
-        return DynamoStore(self._dynamodb, layout=self._layout)
+    # --- where rows and objects are kept ---------------------------------------------------------------------------
 
     @cached_property
     def rows(self) -> Rows:
@@ -130,15 +76,6 @@ class Worker:
         from worker.providers.s3_media_store import S3MediaStore, s3_client
 
         return S3MediaStore(s3_client(), self.settings.bucket)
-
-    @cached_property
-    def dispatcher(self) -> Dispatcher:
-        """How the next turn is asked for: the function invokes itself."""
-        from statemachine.aws.lambda_dispatcher import LambdaDispatcher, lambda_client
-
-        # Lambda itself says who this is, unless an alias or another function is meant.
-        name = self.settings.function_name or _variable("AWS_LAMBDA_FUNCTION_NAME", "the worker's own function")
-        return LambdaDispatcher(lambda_client(max_connections=SWEEP_THREADS), function_name=name)
 
     # --- who does the work -----------------------------------------------------------------------------------------
 
@@ -190,7 +127,7 @@ class Worker:
         from worker.providers.veo.renderer import STORAGE_URL, VeoRenderer, VertexProject
 
         place = VertexProject(
-            project=_variable("GOOGLE_CLOUD_PROJECT", "the Google Cloud project that pays for the clips"),
+            project=variable("GOOGLE_CLOUD_PROJECT", "the Google Cloud project that pays for the clips"),
             location=os.environ.get("GOOGLE_CLOUD_LOCATION") or self.model.regions[0],
             storage_url=os.environ.get("STORAGE_EMULATOR_HOST") or STORAGE_URL,
         )
@@ -231,18 +168,18 @@ class Worker:
         if not self.settings.google_audience:
             if self.settings.secret_id:
                 return google_credentials.from_key(self._secrets.google_key)
-            path = _variable("GOOGLE_APPLICATION_CREDENTIALS", "the file with the service account's key")
+            path = variable("GOOGLE_APPLICATION_CREDENTIALS", "the file with the service account's key")
             return google_credentials.from_key_file(Path(path))
         federation = google_credentials.Federation(
             audience=self.settings.google_audience,
             service_account=self.settings.google_service_account or None,
-            region=_variable("AWS_REGION", "the function's region"),
+            region=variable("AWS_REGION", "the function's region"),
         )
         return google_credentials.from_aws_role(
             federation,
             lambda: google_credentials.AwsKeys(
-                _variable("AWS_ACCESS_KEY_ID", "the role's key"),
-                _variable("AWS_SECRET_ACCESS_KEY", "the role's key"),
+                variable("AWS_ACCESS_KEY_ID", "the role's key"),
+                variable("AWS_SECRET_ACCESS_KEY", "the role's key"),
                 os.environ.get("AWS_SESSION_TOKEN"),
             ),
         )
@@ -285,6 +222,9 @@ class Worker:
         Each is built inside the first turn that uses it.  A cancel needs none of them, and a part that cannot be built
         (a setting is missing) fails the job that wanted it, with the reason, instead of every invocation.
         """
+        from worker.pipeline import pipeline
+        from worker.steps.render import RenderPorts
+
         return pipeline(
             transcriber=_later(lambda: self.transcriber),
             planner=_later(lambda: self.planner),
@@ -315,21 +255,24 @@ class Worker:
         )
 
     @cached_property
-    def after_work(self) -> AfterWork | None:
+    def after_work(self) -> AfterWorkDoer | None:
         """What is done after a job's end; None when there is nothing to do."""
+        settings = self.settings
+        # A parameter may begin to count users while jobs run.
+        counts_users = self._limits_of_settings.counts_users or bool(settings.limits_parameter)
+        if not (counts_users or settings.completion_bus or settings.completion_topic_arn):
+            return None
+        from worker.after_work import AfterWork, Notifier
+
         notifiers: list[Notifier] = []
-        if self.settings.completion_bus:
+        if settings.completion_bus:
             from worker.providers.aws_notifiers import EventBridgeNotifier, events_client
 
-            notifiers.append(EventBridgeNotifier(events_client(), bus=self.settings.completion_bus))
-        if self.settings.completion_topic_arn:
+            notifiers.append(EventBridgeNotifier(events_client(), bus=settings.completion_bus))
+        if settings.completion_topic_arn:
             from worker.providers.aws_notifiers import TopicNotifier, topic_client
 
-            notifiers.append(TopicNotifier(topic_client(), topic_arn=self.settings.completion_topic_arn))
-        # A parameter may begin to count users while jobs run.
-        counts_users = self._limits_of_settings.counts_users or bool(self.settings.limits_parameter)
-        if not notifiers and not counts_users:
-            return None
+            notifiers.append(TopicNotifier(topic_client(), topic_arn=settings.completion_topic_arn))
         return AfterWork(rows=self.rows if counts_users else None, notifiers=notifiers)
 
     # --- what requests need ----------------------------------------------------------------------------------------
@@ -370,18 +313,11 @@ class Worker:
         config = Config(connect_timeout=1, read_timeout=4, retries={"mode": "standard", "total_max_attempts": 2})
         return S3MediaStore(boto3.client("s3", config=config), self.settings.bucket)
 
-    @cached_property
-    def sweeper(self) -> Sweeper:
-        """Wakes what is due."""
-        threads = ThreadPoolExecutor(max_workers=SWEEP_THREADS, thread_name_prefix="sweep")
-        self._closing.callback(threads.shutdown)
-        return Sweeper(store=self.store, dispatcher=self.dispatcher, clock=self.clock, executor=threads)
-
 
 def _openai_key(*, refresh: bool = False) -> str:
     """The SDK's own variable; it does not change while the process lives, so there is nothing to read anew."""
     del refresh
-    return _variable("OPENAI_API_KEY", "the key of the OpenAI API")
+    return variable("OPENAI_API_KEY", "the key of the OpenAI API")
 
 
 def _later(build: Callable[[], Any]) -> Any:  # noqa: ANN401  it stands for a part of any kind
@@ -397,15 +333,3 @@ class _Later:
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401  whatever the part has
         return getattr(self._build(), name)
-
-
-def _variable(name: str, what: str) -> str:
-    """An environment variable of a vendor's SDK.
-
-    Raises:
-        PermanentError: code SETTING_MISSING.
-    """
-    value = os.environ.get(name)
-    if not value:
-        raise PermanentError("SETTING_MISSING", f"{name} is not set: {what}", user_action="contact_admin")
-    return value

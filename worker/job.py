@@ -6,7 +6,6 @@ Moments are aware UTC, spans are seconds, keys are keys in the media store.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -14,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_serializer, model_valid
 
 from statemachine import NOT_ACCEPTED, JsonValue
 from statemachine.execution import to_ms
+from statemachine.record import Record
 from worker.models import AspectRatio, VideoModel
 
 SpeechMode = Literal["speech", "instrumental"]
@@ -73,8 +73,7 @@ class Transcript(StoredModel):
         return " ".join(segment.text for segment in self.segments)
 
 
-@dataclass(frozen=True, slots=True)
-class Caption:
+class Caption(Record):
     """What stands on the screen at once: one or two lines, divided by a line feed."""
 
     start_seconds: float
@@ -119,8 +118,7 @@ class TranscriptionState(StoredModel):
     full_json_s3_key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BeatSlot:
+class BeatSlot(Record):
     """A place in the recording that becomes one scene: its times and the words spoken in it."""
 
     scene_index: int
@@ -251,11 +249,11 @@ class Job(StoredModel):
     prefix: str  # of every object of this run: `ai-video/{video_id}/{run_id}/`
     owner_id: str = ""  # whose job it is; empty on one machine
     recording: Recording
-    options: Options = Options()
-    audio_transcription: TranscriptionState = TranscriptionState()
+    options: Options = Field(default_factory=Options)
+    audio_transcription: TranscriptionState = Field(default_factory=TranscriptionState)
     scene_beats: Mapping[str, SceneBeat] = Field(default_factory=dict)
     vertex_ai_tasks: Mapping[str, SceneTask] = Field(default_factory=dict)
-    media: MediaKeys = MediaKeys()
+    media: MediaKeys = Field(default_factory=MediaKeys)
     final_video_url: str | None = None
     plan_key: str | None = None  # of an object with every scene's whole prompt, as planned
     negative_prompt: str = ""  # of every scene that has none of its own

@@ -6,6 +6,7 @@
 - anything else is logged and refused: an answer, not an exception, which Lambda would repeat for hours.
 """
 
+import gc
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 from statemachine.aws.lambda_dispatcher import event_from_payload
 from statemachine.errors import StoreError
 from worker import telemetry
-from worker.bootstrap import Worker
+from worker.foundation import Foundation
 from worker.handlers.step import take_turn
 from worker.handlers.sweep import sweep
 from worker.settings import Settings
@@ -35,9 +36,20 @@ class LambdaContext(Protocol):
 
 
 @cache
-def worker() -> Worker:
-    """The worker of this execution environment, built at the first event."""
-    return Worker(Settings())
+def foundation() -> Foundation:
+    """What a sweep needs, built at the first one of this execution environment."""
+    return Foundation(_settings())
+
+
+@cache
+def worker() -> Any:  # noqa: ANN401  its type would load what a sweep does not need
+    """The worker of this execution environment, built at its first turn or request."""
+    settings = _settings()  # first: see there
+    # What a job is takes a tenth of the time of all libraries together, which a sweep must not pay.  (2026-11-22,
+    # measured by `python -m benchmarks cold_import`)
+    from worker.bootstrap import Worker  # noqa: PLC0415  as said
+
+    return Worker(settings)
 
 
 @cache
@@ -70,7 +82,7 @@ def _answer(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         engine = worker().engine
         return dict(take_turn(turn, engine=engine, time_left=_time_left(context)))
     if is_schedule(event):
-        sweeper, has_index = worker().sweeper, bool(worker().settings.due_index)
+        sweeper, has_index = foundation().sweeper, bool(foundation().settings.due_index)
         return dict(sweep(sweeper=sweeper, time_left=_time_left(context), has_index=has_index))
     if is_api_request(event):
         return api().answer(event)
@@ -78,6 +90,14 @@ def _answer(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
     telemetry.logger().error("unknown event", extra={"keys": sorted(str(key) for key in event)[:20]})
     telemetry.metrics().add_metric("UnknownEvents", "Count", 1)
     return {"error": "unknown event"}
+
+
+def _settings() -> Settings:
+    """The settings, read at the first event."""
+    # What importing made stays as long as the process.  Without this each full collection goes through all of it in
+    # vain, the first one while the first turn imports what a job is: 40 of its 80 ms.  (CPython 3.11, 2026-11-22)
+    gc.freeze()
+    return Settings()
 
 
 def _time_left(context: LambdaContext) -> timedelta:

@@ -6,10 +6,11 @@ starts the job and ends with it; one whose end was never told expires.
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime, timedelta
 
 from statemachine.errors import StateMachineError
+from statemachine.record import Record
 
 # Longer than any job that still lives: quota may delay each state by a day, but then an hour passes without a clip.
 SLOT_LIFETIME = timedelta(hours=26)
@@ -36,8 +37,7 @@ class LimitError(StateMachineError):
         self.retry_after = retry_after
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
+class Limits(Record):
     """What is allowed at this moment; None: no limit.
 
     Attributes:
@@ -57,8 +57,7 @@ class Limits:
         return self.daily_usd is not None or self.concurrent_jobs is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(Record):
     """A running job of a user.
 
     Attributes:
@@ -74,8 +73,7 @@ class Slot:
     spent_before_usd: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Record):
     """What a user has running, and has spent on `day` (UTC).
 
     Attributes:
@@ -88,8 +86,7 @@ class Usage:
     revision: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Booking:
+class Booking(Record):
     """What is asked of a user's limits for one run."""
 
     run_id: str
@@ -156,8 +153,7 @@ def _until_tomorrow(now: datetime) -> timedelta:
     return midnight - now
 
 
-@dataclass(frozen=True, slots=True)
-class RequestId:
+class RequestId(Record):
     """The id of a run or decision that a request with an `Idempotency-Key` makes: 32 hexadecimal digits.
 
     The first half says whose key it is, the second what was asked for.  The record keeps it as `run_id` or

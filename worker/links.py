@@ -4,17 +4,17 @@ An address is signed as of the beginning of a *window* and not as of now: within
 addresses, and a client that holds an older answer may keep it.
 """
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+
+from statemachine.record import Record
 
 # Every answer's addresses are good for at least `LIFETIME`, unless the signing credentials end before.
 WINDOW = timedelta(minutes=15)
 LIFETIME = timedelta(minutes=45)
 
 
-@dataclass(frozen=True, slots=True)
-class SigningWindow:
+class SigningWindow(Record):
     """As of when addresses are signed, and when they end."""
 
     signed_at: datetime

@@ -5,9 +5,10 @@ A request is checked against it before anything is spent, because Vertex AI repo
 finished operation, after other scenes were billed.
 """
 
-from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
+
+from statemachine.record import Record
 
 AspectRatio = Literal["16:9", "9:16"]
 
@@ -15,8 +16,7 @@ AspectRatio = Literal["16:9", "9:16"]
 FRAMES_PER_SECOND = 24
 
 
-@dataclass(frozen=True, slots=True)
-class VideoModel:
+class VideoModel(Record):
     """One model that makes clips.
 
     Attributes:
@@ -152,8 +152,7 @@ VEO_MODELS = {model.name: model for model in (VEO_2, VEO_3_1, VEO_3_1_FAST, VEO_
 DEFAULT_VEO_MODEL = VEO_3_1_FAST.name
 
 
-@dataclass(frozen=True, slots=True)
-class LanguageModel:
+class LanguageModel(Record):
     """One model that plans scenes.
 
     Attributes:

@@ -6,12 +6,12 @@ cannot; both carry a stable `code` and a `user_action`.
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from statemachine.errors import StateMachineError
+from statemachine.record import Record
 from worker.job import BeatSlot, Caption, Options, Recording, SceneBeat, Transcript
 from worker.models import AspectRatio, VideoModel
 
@@ -121,8 +121,7 @@ class Transcriber(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class ScenePlan:
+class ScenePlan(Record):
     """What is to be seen: one beat per slot, in order, with the slot's own times and narration."""
 
     title: str
@@ -144,8 +143,7 @@ class ScenePlanner(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class ClipRequest:
+class ClipRequest(Record):
     """One clip to be made.
 
     Attributes:
@@ -175,15 +173,13 @@ class ClipRequest:
     words_key: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Clip:
+class Clip(Record):
     """A finished clip, wherever the renderer keeps it; `ClipRenderer.fetch` brings it home."""
 
     location: str
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(Record):
     """The renderer will not, or could not, make this clip.
 
     Attributes:
@@ -273,8 +269,7 @@ class Softener(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class Granted:
+class Granted(Record):
     """How many submissions may be made now, and after what time to come back for the rest (zero when there is none)."""
 
     count: int
@@ -299,8 +294,7 @@ class SubmissionQuota(Protocol):
         """
 
 
-@dataclass(frozen=True, slots=True)
-class AudioFacts:
+class AudioFacts(Record):
     """What decoding the whole recording found; headers lie about all of it.
 
     Attributes:
@@ -320,8 +314,7 @@ class AudioFacts:
     channels: int
 
 
-@dataclass(frozen=True, slots=True)
-class VideoFormat:
+class VideoFormat(Record):
     """The one format that every clip of a video has."""
 
     width: int
@@ -329,8 +322,7 @@ class VideoFormat:
     frames_per_second: int = 24
 
 
-@dataclass(frozen=True, slots=True)
-class SceneClip:
+class SceneClip(Record):
     """A clip and where it belongs: shown from `start_seconds` to `end_seconds`."""
 
     path: Path
@@ -338,8 +330,7 @@ class SceneClip:
     end_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class VideoFacts:
+class VideoFacts(Record):
     """What probing a finished file found."""
 
     duration_seconds: float

@@ -9,11 +9,11 @@ Nothing is stored for it, and still the percent never falls, by construction:
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal, TypeAlias
 
 from statemachine import NOT_ACCEPTED, Execution, JsonValue
+from statemachine.record import Record
 from worker.job import PROCESSING_STEPS, Job, SceneBeat, SceneTask
 from worker.models import VideoModel
 
@@ -38,16 +38,14 @@ _SOON_SECONDS = 1.0
 _History: TypeAlias = Mapping[str, Mapping[str, JsonValue]]
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Record):
     """Seconds that something takes: in half of all cases, and in nine of ten."""
 
     p50_seconds: float
     p90_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Effort:
+class Effort(Record):
     """How long a piece of work takes: `fixed`, and `per_second` of the recording or clip it is done on."""
 
     fixed: Estimate
@@ -61,8 +59,7 @@ class Effort:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Profile:
+class Profile(Record):
     """What to expect of the parts that were chosen.  Parts are mixed with `dataclasses.replace`.
 
     Attributes:
@@ -108,16 +105,14 @@ def vendor_profile(model: VideoModel, *, concurrency: int) -> Profile:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class TimeLeft:
+class TimeLeft(Record):
     """Seconds to the end: not less than `low_seconds` as a rule, seldom more than `high_seconds`."""
 
     low_seconds: float
     high_seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class StepProgress:
+class StepProgress(Record):
     """One line of the list that a person watches.
 
     Attributes:
@@ -135,8 +130,7 @@ class StepProgress:
     error: Mapping[str, JsonValue] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(Record):
     """How far a job is.
 
     Attributes:

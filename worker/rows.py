@@ -1,17 +1,16 @@
 """The platform's rows as a request sees them: whose a video is, where its recording lies, and the job on it."""
 
-from dataclasses import dataclass
 from typing import Protocol
 
 from statemachine import Execution, Store
+from statemachine.record import Record
 from worker.limits import Usage
 
 # Keys that begin so belong to the worker's own rows; no video has one.
 CONTROL_PREFIX = "ai#"
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(Record):
     """One video.
 
     Attributes:
@@ -25,8 +24,7 @@ class Row:
     execution: Execution | None
 
 
-@dataclass(frozen=True, slots=True)
-class AudioHeader:
+class AudioHeader(Record):
     """What a recording's file says of itself; headers lie, and `transcribing` measures.
 
     Attributes:
@@ -42,8 +40,7 @@ class AudioHeader:
     is_guess: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class UsageChange:
+class UsageChange(Record):
     """What is written to a user's control row, if it still stands as it was read."""
 
     user_id: str

@@ -1,4 +1,5 @@
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -82,11 +83,18 @@ Call = Callable[[object], dict[str, Any]]
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
     fake = FakeWorker()
     monkeypatch.setattr(lambda_function, "worker", lambda: fake)
+    monkeypatch.setattr(lambda_function, "foundation", lambda: fake)
     telemetry.logger.cache_clear()
     telemetry.metrics.cache_clear()
     yield fake
     telemetry.logger.cache_clear()
     telemetry.metrics.cache_clear()
+
+
+def forget() -> None:
+    """Be a new execution environment."""
+    for part in (lambda_function.foundation, lambda_function.worker, lambda_function.api):
+        part.cache_clear()
 
 
 def call(event: object) -> dict[str, Any]:
@@ -137,14 +145,12 @@ def test_api_requests_are_told_apart_and_answered_as_http(
 def test_the_function_builds_the_api_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is signed in here, so the answer comes before the table is asked for anything."""
     monkeypatch.setenv("AI_VIDEO_API_PATH", "/made/by/ai")
-    lambda_function.worker.cache_clear()
-    lambda_function.api.cache_clear()
+    forget()
 
     answer = call({"httpMethod": "GET", "path": "/made/by/ai", "headers": {}, "requestContext": {"stage": "prod"}})
 
     assert json.loads(answer["body"])["code"] == "UNAUTHENTICATED"
-    lambda_function.worker.cache_clear()
-    lambda_function.api.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -193,16 +199,98 @@ def test_a_sweep_prints_its_metrics_in_the_embedded_format(
     assert metrics["SweepDispatched"] == [2.0]
 
 
-def test_importing_the_function_loads_none_of_the_heavy_libraries() -> None:
-    """Every cold self-invocation pays for what is imported here; each of these costs 60 ms to 2 s."""
-    code = "import sys, worker.lambda_function; print(' '.join(sorted({name.split('.')[0] for name in sys.modules})))"
+# Asked in a fresh interpreter: what is loaded here was loaded by other tests.
+LOOK = """
+import sys
+from worker.lambda_function import handler
 
-    loaded = subprocess.run(  # noqa: S603  this interpreter, a fixed text
-        [sys.executable, "-S", "-c", f"import sys; sys.path[:0] = {sys.path!r}; {code}"],
+class Context:
+    def get_remaining_time_in_millis(self):
+        return 60_000
+
+answer = handler({event}, Context())
+print("answer", answer)
+print("loaded", *sys.modules)
+"""
+
+# The table is out of reach in these, and everything before that was loaded all the same.
+UNREACHABLE = {
+    "AWS_ACCESS_KEY_ID": "none",
+    "AWS_SECRET_ACCESS_KEY": "none",
+    "AWS_DEFAULT_REGION": "eu-central-1",
+    "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+    "AWS_MAX_ATTEMPTS": "1",
+    "AWS_LAMBDA_FUNCTION_NAME": "ai-video",
+    "AI_VIDEO_DUE_INDEX": "",
+    "AI_VIDEO_BUCKET": "bucket",
+    "AI_VIDEO_MEDIA": "s3",
+    "AI_VIDEO_TRANSCRIBER": "aws",
+    "AI_VIDEO_PLANNER": "openai",
+    "AI_VIDEO_RENDERER": "veo",
+}
+
+HEAVY = {"openai", "google", "av", "PIL", "pocketsphinx", "rich", "typer", "sqlite3", "httpx", "httpx2"}
+
+
+def loaded_by(code: str) -> tuple[list[str], set[str]]:
+    """What `code` prints in a fresh interpreter, and, from its last line, the modules that it has loaded."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": os.pathsep.join(sys.path), **UNREACHABLE}
+    lines = subprocess.run(  # noqa: S603  this interpreter, fixed texts
+        [sys.executable, "-S", "-c", code],  # without `site`, whose .pth files load `google` in the name of nobody
+        env=environment,
         check=True,
         capture_output=True,
         text=True,
-    ).stdout.split()
+    ).stdout.splitlines()
+    return lines[:-1], set(lines[-1].split())
 
-    heavy = {"openai", "google", "av", "PIL", "pocketsphinx", "rich", "typer", "sqlite3", "httpx", "httpx2"}
-    assert heavy.isdisjoint(loaded)
+
+def roots(modules: set[str]) -> set[str]:
+    return {name.partition(".")[0] for name in modules}
+
+
+def test_importing_the_function_loads_none_of_the_heavy_libraries() -> None:
+    """Every cold self-invocation pays for what is imported here; each of these costs 60 ms to 2 s."""
+    _, loaded = loaded_by("import sys, worker.lambda_function; print(*sys.modules)")
+
+    assert "worker.lambda_function" in loaded
+    assert HEAVY.isdisjoint(roots(loaded))
+
+
+def test_importing_the_function_loads_nothing_of_what_a_job_is() -> None:
+    """A sweep needs none of it, and a turn and a request each another part."""
+    _, loaded = loaded_by("import sys, worker.lambda_function; print(*sys.modules)")
+
+    ours = {name for name in loaded if name.partition(".")[0] == "worker"}
+    assert ours == {
+        "worker",
+        "worker.foundation",
+        "worker.handlers",
+        "worker.handlers.step",
+        "worker.handlers.sweep",
+        "worker.lambda_function",
+        "worker.models",
+        "worker.settings",
+        "worker.telemetry",
+    }
+
+
+def test_a_sweep_loads_nothing_but_the_table() -> None:
+    lines, loaded = loaded_by(LOOK.format(event=SCHEDULE))
+
+    assert "answer {'dispatched': 0, 'failed': 0}" in lines
+    assert "statemachine.aws.dynamodb_store" in loaded
+    assert {"worker.job", "worker.ports", "worker.bootstrap", "worker.pipeline", "worker.handlers.api"}.isdisjoint(
+        loaded
+    )
+    assert HEAVY.isdisjoint(roots(loaded))
+
+
+def test_a_turn_loads_the_pipeline_and_no_api_and_no_vendors_sdk() -> None:
+    """The step that uses a vendor loads it; this turn ends at the lease."""
+    lines, loaded = loaded_by(LOOK.format(event=TURN))
+
+    assert "answer {'error': 'store unavailable'}" in lines
+    assert {"worker.bootstrap", "worker.pipeline"} <= loaded
+    assert {"worker.handlers.api", "aws_lambda_powertools.event_handler"}.isdisjoint(loaded)
+    assert HEAVY.isdisjoint(roots(loaded))
