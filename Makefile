@@ -140,18 +140,22 @@ package: $(SET_UP) ## Build the Lambda archives into build/package (PACKAGE_FLAG
 # ---- generated files
 
 .PHONY: docs
-docs: $(SET_UP) ## Generate docs/state-machine.md and docs/openapi.json anew
+docs: $(SET_UP) ## Generate docs/state-machine.md, openapi.json, costs.md and benchmarks.md anew
 	@mkdir -p build
 	$(PY) -m worker graph > build/state-machine.md
 	PYTHONPATH=. $(PY) scripts/openapi.py > build/openapi.json
-	@mv build/state-machine.md build/openapi.json docs/
+	$(PY) -m worker estimate --document > build/costs.md
+	$(PY) -m benchmarks --page > build/benchmarks.md
+	@mv build/state-machine.md build/openapi.json build/costs.md build/benchmarks.md docs/
 
 .PHONY: docs-check
 docs-check: $(SET_UP)
 	@mkdir -p build
 	$(PY) -m worker graph > build/state-machine.md
 	PYTHONPATH=. $(PY) scripts/openapi.py > build/openapi.json
-	@for file in state-machine.md openapi.json; do diff -u docs/$$file build/$$file \
+	$(PY) -m worker estimate --document > build/costs.md
+	$(PY) -m benchmarks --page > build/benchmarks.md
+	@for file in state-machine.md openapi.json costs.md benchmarks.md; do diff -u docs/$$file build/$$file \
 	  || { echo "docs/$$file is not what the code says: make docs" >&2; exit 1; }; done
 
 .PHONY: lock
@@ -176,8 +180,8 @@ lock-check: $(SET_UP) ## Check that the locks are what pyproject.toml asks for
 # ---- measurements, and a fresh start
 
 .PHONY: bench
-bench: $(SET_UP) ## Measure (NAMES='engine assemble' chooses): one JSON object a line
-	$(PY) -m benchmarks $(NAMES)
+bench: $(SET_UP) try-dynoxide $(call tool,peers) ## Measure, beside the peers, and write docs/benchmarks.md (NAMES='engine peers' chooses)
+	$(PY) -m benchmarks --table --keep $(NAMES)
 
 .PHONY: clean
 clean: ## Remove everything that make made, every .venv included

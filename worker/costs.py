@@ -6,7 +6,7 @@ operations`; what could not be counted without an account is an assumption, and 
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
@@ -227,7 +227,7 @@ class Assumptions:
     months_kept: float = 1.0
     log_platform_bytes: float = 350.0
     metrics: int = 14
-    alarms: int = 7
+    alarms: int = 10
     secrets: int = 1
 
     @property
@@ -281,6 +281,17 @@ def clips(recording_seconds: float, *, model: VideoModel, max_scenes: int) -> Cl
 # --- what that costs ------------------------------------------------------------------------------------------------
 
 Part = Literal["clips", "words", "speech", "orchestration", "storage", "page", "standing"]
+
+# Of a bill, in the order in which they are told.
+PARTS: Mapping[Part, str] = {
+    "clips": "the video model",
+    "words": "the language model's plan",
+    "speech": "Amazon Transcribe",
+    "orchestration": "turns, sweep, table, logs",
+    "storage": "objects, and clips on their way from Google",
+    "page": "one page that watches",
+    "standing": "what stands there whether or not any video is made",
+}
 
 
 @dataclass(frozen=True, slots=True)

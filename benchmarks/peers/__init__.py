@@ -26,12 +26,12 @@ import os
 import statistics
 import subprocess
 import sys
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
+from benchmarks._imports import import_cpu_ms
 from benchmarks.peers.contest import POLLS, STEPS, WAITS, Task
 from benchmarks.report import Measurement
 
@@ -52,15 +52,13 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
 }
 OURS = "statemachine_sqlite"
 
-IMPORTED: Mapping[str, tuple[str, str]] = {
-    "statemachine": (sys.executable, "import statemachine"),
+IMPORTED = {
+    "statemachine": "import statemachine",
     "statemachine_on_dynamodb": (
-        sys.executable,
-        "import boto3, statemachine, statemachine.aws.dynamodb_store, statemachine.aws.lambda_dispatcher",
+        "import boto3, statemachine, statemachine.aws.dynamodb_store, statemachine.aws.lambda_dispatcher"
     ),
-    "aws_durable": (str(PEERS_PYTHON), "import aws_durable_execution_sdk_python"),
-    "dbos": (str(PEERS_PYTHON), "import dbos"),
 }
+IMPORTED_BY_PEERS = {"aws_durable": "import aws_durable_execution_sdk_python", "dbos": "import dbos"}
 VERSIONED = ("aws-durable-execution-sdk-python", "aws-durable-execution-sdk-python-testing", "dbos")
 
 # By engine, task and figure.
@@ -151,14 +149,8 @@ def _medians(figures: _Figures, task: Task, figure: str) -> dict[str, float]:
 
 def _imports() -> Measurement:
     """CPU time of a cold import with bytecode at hand: what every cold function pays first."""
-    taken: dict[str, list[float]] = {name: [] for name in IMPORTED}
-    with tempfile.TemporaryDirectory(prefix="peers-") as bytecode:
-        for round_ in range(IMPORTS + 1):
-            for name, (python, statement) in IMPORTED.items():
-                code = f"import time; begun = time.process_time(); {statement}; print(time.process_time() - begun)"
-                cpu_seconds = float(_run((python, "-c", code), PYTHONPYCACHEPREFIX=bytecode))
-                if round_:  # the first one compiles
-                    taken[name].append(cpu_seconds * 1000)
+    of_peers = dict.fromkeys(IMPORTED_BY_PEERS, PEERS_PYTHON)
+    taken = import_cpu_ms({**IMPORTED, **IMPORTED_BY_PEERS}, runs=IMPORTS, interpreters=of_peers)
     medians = {name: statistics.median(each) for name, each in taken.items()}
     return Measurement(
         "peers.import_cpu_ms",
@@ -176,14 +168,13 @@ def _versions() -> dict[str, str]:
     return {**{name: found[name] for name in VERSIONED}, "python_of_the_peers": python}
 
 
-def _run(command: tuple[str, ...], **environment: str) -> str:
+def _run(command: tuple[str, ...]) -> str:
     """What a program prints; its own complaint, if it fails."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DBOS_")}
-    inherited.pop("PYTHONDONTWRITEBYTECODE", None)
     done = subprocess.run(  # noqa: S603  our own modules
         command,
         cwd=ROOT,
-        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        env={**inherited, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=False,

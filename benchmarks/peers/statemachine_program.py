@@ -28,10 +28,12 @@ def on_sqlite(folder: Path) -> Iterator[Run]:
 
 def _runner(store: Store) -> Run:
     ids = count()
+    # A machine is built once for each process, not for each job.
+    machines = {task: line(task.length, waits=task.shape == "waits") for task in (*STEPS, *WAITS)}
+    machines[POLLS] = polling()
 
     def run(task: Task) -> None:
-        machine = polling() if task.shape == "polls" else line(task.length, waits=task.shape == "waits")
-        for _ in turns_of(machine, store, f"job-{next(ids)}"):
+        for _ in turns_of(machines[task], store, f"job-{next(ids)}"):
             pass
 
     return run

@@ -1,19 +1,19 @@
 """`docs/costs.md`: what videos cost, from `worker.costs`.  Pure: the same code gives the same page."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from worker.costs import (
     IDLE_SWEEP_QUERIES,
     OF_8_SCENES,
     OF_24_SCENES,
+    PARTS,
     PRICES,
     READ_ON,
     REGION,
     SWEEP_QUERIES,
     SWEEP_SECONDS,
     USUAL,
-    Part,
     Plan,
     Price,
     clips,
@@ -29,16 +29,6 @@ from worker.models import (
     LanguageModel,
     VideoModel,
 )
-
-PARTS: Mapping[Part, str] = {
-    "clips": "the video model",
-    "words": "the language model's plan",
-    "speech": "Amazon Transcribe",
-    "orchestration": "turns, sweep, table, logs",
-    "storage": "objects, and clips on their way from Google",
-    "page": "one page that watches",
-    "standing": "what stands there whether or not any video is made",
-}
 
 LENGTHS = (30.0, 60.0, 180.0)
 VIDEOS = (10, 100, 1_000)

@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from statemachine import JsonValue, PermanentError
-from worker.costs import READ_ON, REGION, Bill, Plan
-from worker.local.cost_document import PARTS, cost_document, usd
+from worker.costs import PARTS, READ_ON, REGION, Bill, Plan
+from worker.local.cost_document import cost_document, usd
 from worker.models import LANGUAGE_MODELS, VEO_MODELS, LanguageModel, VideoModel
 from worker.providers.pyav_assembler import PyAvAssembler
 from worker.settings import Settings
