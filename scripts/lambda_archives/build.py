@@ -25,7 +25,7 @@ from scripts.lambda_archives.compiling import compile_modules
 from scripts.lambda_archives.installing import PLATFORMS, ROOT, install
 from scripts.lambda_archives.interpreters import Interpreter, InterpreterMissingError, find
 from scripts.lambda_archives.reaching import reached
-from scripts.lambda_archives.stripping import ALREADY_STRIPPED, Stripper, StripperMissingError
+from scripts.lambda_archives.stripping import ALREADY_STRIPPED, StripperMissingError, strip
 from scripts.lambda_archives.trimming import FROM_LAYERS, kept, removed
 
 MIB = 1024 * 1024
@@ -116,7 +116,6 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
         UnknownLibraryError: see `licences.bundled`.
     """
     compiler = find(python) if with_bytecode else None
-    stripper = _stripper(architecture)
     own = reached(ROOT, entry=ENTRY, packages=OWN)
     into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
@@ -124,8 +123,7 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
         install(installed, architecture=architecture, python=python)
         taken = list(removed(installed, FROM_LAYERS))
         shipped = sorted(kept(installed, _files(installed), FROM_LAYERS))
-        if stripper is not None:
-            stripper.strip(path for path in shipped if path.suffix == ".so")
+        stripped_by = _stripped((path for path in shipped if path.suffix == ".so"), architecture)
         contents = {
             f"layer-{layer}.zip": {
                 **_in_layer(installed, paths, compiled / layer, compiler=compiler),
@@ -148,7 +146,7 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
         # What else decides about the bytes, beside the lock and the source.
         "made_with": {
             "bytecode_of": compiler.version if compiler else None,
-            "stripped_by": stripper.version if stripper else None,
+            "stripped_by": stripped_by,
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
         },
         "removed": taken,
@@ -171,9 +169,9 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _stripper(architecture: str) -> Stripper | None:
+def _stripped(files: Iterable[Path], architecture: str) -> str | None:
     try:
-        return Stripper.find(architecture)
+        return strip(files, architecture=architecture)
     except StripperMissingError as error:
         # The archives work all the same; the budget says that they are too large.
         print(f"package: {error}", file=sys.stderr)

@@ -78,6 +78,10 @@ class LambdaService:
         """A synchronous invocation."""
         return self._submit(json.dumps(event).encode()).result()
 
+    def invoke_later(self, event: Mapping[str, Any]) -> None:
+        """An asynchronous invocation."""
+        self._submit(json.dumps(event).encode())
+
     def told(self, event: Mapping[str, Any]) -> Any:  # noqa: ANN401  whatever the function answers
         """The answer to a synchronous invocation, which must be one."""
         invocation = self.invoke(event)

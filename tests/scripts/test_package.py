@@ -3,6 +3,7 @@
 import ast
 import marshal
 import os
+import struct
 import sys
 import time
 from dataclasses import replace
@@ -103,10 +104,10 @@ def test_what_a_removal_covers_is_left_out_and_counted_once(tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize(
-    "path", ["certifi/cacert.pem", "_cffi_backend.cpython-313-x86_64-linux-gnu.so", "httpcore2-2.16.2.dist-info/METADATA"]
+    "path", ["certifi/cacert.pem", "_cffi_backend.cpython-313-x86_64-linux-gnu.so", "httpx2-2.16.2.dist-info/METADATA"]
 )
 def test_what_libraries_read_at_run_time_is_shipped(path: str) -> None:
-    """Whom requests trusts, what cryptography loads, the version that httpcore2 asks its metadata for."""
+    """Whom requests trusts, what cryptography loads, the version that httpx2 asks its metadata for."""
     assert [removal for removal in FROM_LAYERS if removal.covers(path)] == []
 
 
@@ -244,27 +245,66 @@ def test_the_interpreter_that_is_found_is_of_the_version_that_was_asked_for() ->
 # ---- native modules
 
 
+def elf(*, offset: int) -> bytes:
+    """A file with one segment to load at address 0x9000, of pages of 0x1000."""
+    header = bytearray(64)
+    struct.pack_into("<Q", header, 32, 64)
+    struct.pack_into("<HH", header, 54, 56, 1)
+    return bytes(header) + struct.pack("<IIQQQQQQ", 1, 6, offset, 0x9000, 0x9000, 1, 1, 0x1000)
+
+
+def program(folder: Path, name: str, *, writes: bytes) -> None:
+    """A program that strips everything down to the same content."""
+    (folder / "content").write_bytes(writes)
+    (folder / name).write_text(
+        f"#!/bin/sh\nif [ $1 = --version ]; then echo '{name} 1.0'; else {sys.executable} -c "
+        f"'import shutil, sys; shutil.copy(\"{folder}/content\", sys.argv[1])' $3; fi\n"
+    )
+    (folder / name).chmod(0o755)
+
+
+@pytest.mark.parametrize(("offset", "is_loadable"), [(0x2000, True), (0x23000, True), (0x73F0, False)])
+def test_a_segment_that_stands_off_its_page_cannot_be_loaded(
+    offset: int,
+    is_loadable: bool,  # noqa: FBT001  # parametrize
+) -> None:
+    assert stripping.is_loadable(elf(offset=offset)) is is_loadable
+
+
 @pytest.mark.parametrize("architecture", sorted(stripping.TRIPLES))
 def test_without_a_program_that_strips_it_says_what_to_install(
     architecture: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
-    with pytest.raises(stripping.StripperMissingError, match=f"{architecture} files.* apt-get install llvm"):
-        stripping.Stripper.find(architecture)
+    with pytest.raises(stripping.StripperMissingError, match=f"{architecture} files.* apt-get install binutils-"):
+        stripping.strip([], architecture=architecture)
 
 
-def test_a_stripper_of_the_architecture_serves_where_llvm_is_missing(
+def test_what_can_be_loaded_replaces_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program(tmp_path, "aarch64-linux-gnu-strip", writes=elf(offset=0x2000))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    module = tmp_path / "module.so"
+    module.write_bytes(b"long")
+
+    version = stripping.strip([module], architecture="arm64")
+
+    assert version == "aarch64-linux-gnu-strip 1.0"
+    assert module.read_bytes() == elf(offset=0x2000)
+
+
+def test_a_program_that_breaks_one_file_leaves_all_as_they_were(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    program = tmp_path / "aarch64-linux-gnu-strip"
-    program.write_text("#!/bin/sh\necho 'GNU strip 2.40'\n")
-    program.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/nowhere")
+    """LLVM 14 does that to PyAV's; the function then failed at its first import of it."""
+    program(tmp_path, "llvm-strip", writes=elf(offset=0x73F0))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    module = tmp_path / "module.so"
+    module.write_bytes(b"long")
 
-    assert stripping.Stripper.find("arm64") == stripping.Stripper(str(program), "GNU strip 2.40")
-    with pytest.raises(stripping.StripperMissingError):
-        stripping.Stripper.find("x86_64")
+    with pytest.raises(stripping.StripperMissingError, match=r"llvm-strip 1\.0 writes files that cannot be loaded"):
+        stripping.strip([module], architecture="arm64")
+    assert module.read_bytes() == b"long"
 
 
 # ---- licences
