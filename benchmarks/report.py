@@ -151,7 +151,8 @@ def _folded(text: str, room: int) -> list[str]:
     """`text` in lines of at most `room`, broken after a comma."""
     lines = [""]
     for part in text.split(", "):
-        if lines[-1] and len(lines[-1]) + 2 + len(part) > room:
+        if lines[-1] and len(lines[-1]) + len(", ,") + len(part) > room:
+            lines[-1] += ","
             lines.append(part)
         else:
             lines[-1] = f"{lines[-1]}, {part}" if lines[-1] else part
