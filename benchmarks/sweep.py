@@ -50,6 +50,12 @@ def _on_time() -> Measurement:
 
 
 def _with_jitter() -> Measurement:
+    """The worst that the schedule's jitter can do: what it comes to is arithmetic, and time is virtual, so it stands.
+
+    Two starts are at most 120 s apart (the first moment of one minute, the last of the next), and a sweep stays for 75.
+    In its last 15 s it leaves to the next sweep what is not 2 s late, and it looks once a second: what falls due in its
+    last 3 s may be left over, too.  120 - 75 + 2 + 1 = 48 s; the rest of the bound is for dispatching what gathered.
+    """
     starts = [NOON + MINUTE * number + JITTER * (number % 2) for number in range(JITTERED_MINUTES)]
     # What is due before the first sweep, or after the last one, is not the jitter's.
     first, last = starts[0], starts[-1]

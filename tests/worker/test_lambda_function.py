@@ -294,3 +294,21 @@ def test_a_turn_loads_the_pipeline_and_no_api_and_no_vendors_sdk() -> None:
     assert {"worker.bootstrap", "worker.pipeline"} <= loaded
     assert {"worker.handlers.api", "aws_lambda_powertools.event_handler"}.isdisjoint(loaded)
     assert HEAVY.isdisjoint(roots(loaded))
+
+
+def test_a_look_at_a_job_loads_what_a_job_is_and_not_how_one_is_made() -> None:
+    claims = {"requestContext": {"stage": "prod", "authorizer": {"claims": {"sub": "ada"}}}}
+    look = {
+        "httpMethod": "GET",
+        "path": "/ai-video",
+        "headers": {},
+        "queryStringParameters": {"videoId": "v1"},
+        **claims,
+    }
+
+    lines, loaded = loaded_by(LOOK.format(event=look))
+
+    assert any(line.startswith("answer") and "'statusCode': 503" in line for line in lines)
+    assert {"worker.job", "worker.handlers.api.routes"} <= loaded
+    assert {"worker.pipeline", "worker.after_work", "worker.steps", "worker.providers.veo"}.isdisjoint(loaded)
+    assert HEAVY.isdisjoint(roots(loaded))
