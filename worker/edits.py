@@ -10,15 +10,19 @@ from pydantic import BaseModel, ConfigDict, Field
 from statemachine import JsonValue, Path, PermanentError
 from worker.job import SCENE_BEATS, TASKS, Job, SceneTask, scene_key
 
+# No control characters but tab and line feed; of what is to be seen, at least one that can be seen.
+_TEXT = r"[^\x00-\x08\x0b-\x1f\x7f]*"
+_SEEN = rf"^{_TEXT}[^\s\x00-\x1f\x7f]{_TEXT}$"
+
 
 class BeatEdit(BaseModel):
-    """A person's new words for one scene."""
+    """A person's new words for one scene.  As of a planner, a prompt of nothing but spaces is not taken."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
-    scene_index: int = Field(ge=0)
-    visual_prompt: str = Field(min_length=1, max_length=2000)
-    negative_prompt: str | None = Field(default=None, max_length=500)
+    scene_index: int = Field(ge=0, le=9999)
+    visual_prompt: str = Field(min_length=1, max_length=2000, pattern=_SEEN)
+    negative_prompt: str | None = Field(default=None, max_length=500, pattern=rf"^{_TEXT}$")
 
 
 def approve_patch(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:

@@ -46,6 +46,9 @@ _MANY_PATHS = 100
 
 _SAFE_IN_PREFIX = "-_."
 
+# Each letter of a name may become twelve, and a whole key has 1,024 bytes.
+_LONGEST_FOLDER = 199
+
 
 @dataclass(frozen=True, slots=True)
 class Decided:
@@ -549,6 +552,6 @@ def _compact(patch: dict[Path, JsonValue], job: Job, stored: Mapping[str, JsonVa
 
 
 def _folder(video_id: str) -> str:
-    """A part of a key, whatever the video is called; '.' and '..' name folders."""
-    name = quote(video_id, safe=_SAFE_IN_PREFIX).replace("%", "_")
+    """A part of a key, whatever the video is called; '.' and '..' name folders.  Runs are told apart by their ids."""
+    name = quote(video_id, safe=_SAFE_IN_PREFIX).replace("%", "_")[:_LONGEST_FOLDER]
     return name if name.strip(".") else f"_{name}"

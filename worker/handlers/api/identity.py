@@ -2,11 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from worker.handlers.api.problems import ProblemError
 
 GROUPS_CLAIM = "cognito:groups"
+
+# As Java's `Date` writes itself; English names, which is what Python has for want of a locale.
+_JAVA_DATE = "%a %b %d %H:%M:%S UTC %Y"
 
 # A Cognito `sub` has 36 characters; whatever is much longer is none.
 _LONGEST_ID = 256
@@ -24,15 +28,16 @@ class Caller:
     is_operator: bool = False
 
 
-def caller_of(event: Mapping[str, Any], *, operators_group: str) -> Caller:
+def caller_of(event: Mapping[str, Any], *, operators_group: str, now: datetime) -> Caller:
     """The caller of a request, of a REST API (claims) or an HTTP API (JWT claims).
 
     Raises:
-        ProblemError: UNAUTHENTICATED, no authorizer has vouched for anybody.
+        ProblemError: UNAUTHENTICATED, no authorizer has vouched for anybody, or for no longer than until now.
     """
     claims = _claims(event)
     user_id = claims.get("sub")
-    if not isinstance(user_id, str) or not 0 < len(user_id) <= _LONGEST_ID or not user_id.isprintable():
+    is_known = isinstance(user_id, str) and 0 < len(user_id) <= _LONGEST_ID and user_id.isprintable()
+    if not isinstance(user_id, str) or not is_known or _has_ended(claims.get("exp"), now):
         raise ProblemError(
             "UNAUTHENTICATED",
             "send the token of a signed-in user in the Authorization header",
@@ -40,6 +45,24 @@ def caller_of(event: Mapping[str, Any], *, operators_group: str) -> Caller:
         )
     groups = _groups(claims.get(GROUPS_CLAIM))
     return Caller(user_id, is_operator=bool(operators_group) and operators_group in groups)
+
+
+def _has_ended(expiry: object, now: datetime) -> bool:
+    """Whether the token has expired: a gateway may remember for minutes that it was good.
+
+    An HTTP API writes the end in seconds, a REST API as Java does; what is written otherwise is the gateway's to judge.
+    """
+    if not isinstance(expiry, str | int) or isinstance(expiry, bool):
+        return False
+    try:
+        seconds = int(expiry)
+    except ValueError:
+        try:
+            ends_at = datetime.strptime(str(expiry), _JAVA_DATE).replace(tzinfo=UTC)
+        except ValueError:
+            return False
+        seconds = int(ends_at.timestamp())
+    return seconds <= now.timestamp()
 
 
 def _claims(event: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -151,7 +151,8 @@ class _Resolver:
     # --- the request ----------------------------------------------------------------------------------------------
 
     def _caller(self) -> Caller:
-        return caller_of(self._event, operators_group=self._parts.settings.operators_group)
+        parts = self._parts
+        return caller_of(self._event, operators_group=parts.settings.operators_group, now=parts.clock.now())
 
     def _query(self) -> VideoQuery:
         parameters = self._event.get("queryStringParameters")

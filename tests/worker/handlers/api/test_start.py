@@ -195,11 +195,14 @@ def test_the_order_of_the_members_makes_no_other_request(desk: Desk) -> None:
     assert again.headers["Idempotent-Replayed"] == "true"
 
 
-def test_many_starts_at_once_start_one_job() -> None:
+@pytest.mark.parametrize("key", [None, "one click", "a click of its own"])
+def test_a_thousand_starts_at_once_start_one_job(key: str | None) -> None:
+    """Whether it is one click sent again and again, or a thousand clicks.  (On a real table: test_dynamodb_rows.)"""
     desk = Desk(limits=Limits(concurrent_jobs=100))
+    keys = [f"{key} {number}" if key == "a click of its own" else key for number in range(1000)]
 
-    with ThreadPoolExecutor(16) as threads:
-        answers = list(threads.map(lambda _: start(desk), range(200)))
+    with ThreadPoolExecutor(32) as threads:
+        answers = list(threads.map(lambda key: start(desk, key=key), keys))
 
     assert {answer.status for answer in answers} == {202}
     assert len({answer.body["created_at"] for answer in answers}) == 1
