@@ -50,17 +50,21 @@ def main(arguments: Sequence[str]) -> int:
         print(f"no benchmark {', '.join(unknown)}; there are: {', '.join(known)}", file=sys.stderr)
         return 2
     lines: list[dict[str, object]] = []
-    for line in _measured(asked.names or known):
-        lines.append(line)
-        if not asked.table:
-            print(json.dumps(line), flush=True)
+    chosen = asked.names or known
+    for number, name in enumerate(chosen, 1):
+        print(f"[{number}/{len(chosen)}] {name} …", file=sys.stderr, flush=True)
+        begun, measured = time.perf_counter(), []
+        for line in _measured(name):
+            measured.append(line)
+            if not asked.table:
+                print(json.dumps(line), flush=True)
+        if asked.keep:  # now: who interrupts the next one has this one
+            _keep(measured)
+        lines += measured
+        print(f"[{number}/{len(chosen)}] {name}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
     if asked.table:
         print(machine())
         print(table(lines, width=shutil.get_terminal_size((COLUMNS, 0)).columns), end="")
-    if asked.keep:
-        keep_results(RESULTS, lines)
-        PAGE.write_text(page(read_results(RESULTS), FOLDER), encoding="utf-8")
-        print(f"kept in {RESULTS.name}; written to docs/{PAGE.name}", file=sys.stderr)
     wrong = [str(line["name"]) for line in lines if not line["ok"]]
     if wrong:
         print(f"missed or failed: {', '.join(wrong)}", file=sys.stderr)
@@ -76,18 +80,19 @@ def names() -> list[str]:
     )
 
 
-def _measured(chosen: Sequence[str]) -> Iterator[dict[str, object]]:
-    """The lines of the benchmarks, as they come; one that says so, in the place of a benchmark that fails."""
-    for number, name in enumerate(chosen, 1):
-        print(f"[{number}/{len(chosen)}] {name} …", file=sys.stderr, flush=True)
-        begun = time.perf_counter()
-        try:
-            for measurement in importlib.import_module(f"benchmarks.{name}").measure():
-                yield measurement.as_line()
-        except Exception as error:  # noqa: BLE001  one that cannot measure here must not cost the others their run
-            traceback.print_exc()
-            yield failed_line(name, error)
-        print(f"[{number}/{len(chosen)}] {name}: {time.perf_counter() - begun:.0f} s", file=sys.stderr, flush=True)
+def _measured(name: str) -> Iterator[dict[str, object]]:
+    """The lines of a benchmark, as they come; and one that says so, when it fails."""
+    try:
+        for measurement in importlib.import_module(f"benchmarks.{name}").measure():
+            yield measurement.as_line()
+    except Exception as error:  # noqa: BLE001  one that cannot measure here must not cost the others their run
+        traceback.print_exc()
+        yield failed_line(name, error)
+
+
+def _keep(lines: Sequence[dict[str, object]]) -> None:
+    keep_results(RESULTS, lines)
+    PAGE.write_text(page(read_results(RESULTS), FOLDER), encoding="utf-8")
 
 
 if __name__ == "__main__":
