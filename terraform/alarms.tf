@@ -22,7 +22,7 @@ locals {
     }
     sweep-silent = {
       description = "No sweep has ended for some minutes: nothing that waits goes on. Look at the schedule, its role, and the function's errors."
-      threshold   = var.alarms.silent_minutes == null ? null : 1
+      threshold   = 1
       namespace   = local.metrics_namespace
       metric      = "Sweeps"
       dimensions  = local.metrics_service
@@ -64,7 +64,7 @@ locals {
 }
 
 resource "aws_cloudwatch_metric_alarm" "this" {
-  for_each = { for name, alarm in local.alarms : name => alarm if alarm.threshold != null }
+  for_each = { for name, alarm in local.alarms : name => alarm if !contains(var.without_alarms, name) }
 
   alarm_name          = "${var.name}-${each.key}"
   alarm_description   = each.value.description

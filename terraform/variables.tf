@@ -660,7 +660,7 @@ variable "secret_kms_key_arn" {
 
 variable "alarms" {
   description = <<-EOT
-    Thresholds of the alarms; null makes no alarm of that kind. `failed_jobs`: in five minutes, more than this;
+    Thresholds of the alarms. `failed_jobs`: in five minutes, more than this;
     `oldest_due_seconds`: how late a row may be woken; `silent_minutes`: without a sweep; `throttles` and `errors`:
     invocations in five minutes, more than this; `store_errors`: refusals of the table in five minutes, more than this;
     `daily_usd`: ordered from the vendor in a day (UTC), by all users, more than this.
@@ -678,16 +678,28 @@ variable "alarms" {
   nullable = false
 
   validation {
-    condition     = alltrue([for name, threshold in var.alarms : threshold == null || try(threshold >= 0, false)])
-    error_message = "A threshold is not negative; null makes no alarm of that kind."
+    condition     = alltrue([for name, threshold in var.alarms : threshold >= 0])
+    error_message = "A threshold is not negative; without_alarms makes none of a kind."
   }
   validation {
-    condition     = var.alarms.silent_minutes == null || try(var.alarms.silent_minutes >= 2 && var.alarms.silent_minutes <= 60 && floor(var.alarms.silent_minutes) == var.alarms.silent_minutes, false)
+    condition     = var.alarms.silent_minutes >= 2 && var.alarms.silent_minutes <= 60 && floor(var.alarms.silent_minutes) == var.alarms.silent_minutes
     error_message = "alarms.silent_minutes is a whole number from 2 to 60: a sweep is reported when it ends, up to 75 s after it began."
   }
   validation {
-    condition     = var.alarms.oldest_due_seconds == null || try(var.alarms.oldest_due_seconds >= 90, false)
+    condition     = var.alarms.oldest_due_seconds >= 90
     error_message = "alarms.oldest_due_seconds is at least 90: without the due index a row is woken up to a minute late."
+  }
+}
+
+variable "without_alarms" {
+  description = "Kinds of alarms that are not made: failed-jobs, oldest-due, sweep-silent, throttles, errors, store-errors, daily-spend."
+  type        = set(string)
+  default     = []
+  nullable    = false
+
+  validation {
+    condition     = length(setsubtract(var.without_alarms, ["failed-jobs", "oldest-due", "sweep-silent", "throttles", "errors", "store-errors", "daily-spend"])) == 0
+    error_message = "without_alarms names a kind that there is not; a misspelt one would be made."
   }
 }
 
