@@ -28,6 +28,7 @@ def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, mode
     slots = cut_beats(
         transcript.words, duration, longest_seconds=model.longest_seconds, max_scenes=job.options.max_scenes
     )
+    _check_price(slots, model, limit=job.options.max_cost_usd)
     try:
         planned = planner.plan(slots, transcript=transcript, options=job.options, time_left=turn.time_left)
     except TransientError as error:
@@ -35,15 +36,6 @@ def plan(job: Job, *, turn: Turn, planner: ScenePlanner, media: MediaStore, mode
             return Wait(error.retry_after or QUOTA_PAUSE, waiting_for="quota")
         raise
     _check(planned, slots)
-    price = sum(model.ordered_seconds(beat.seconds) * model.usd_per_second for beat in planned.beats)
-    limit = job.options.max_cost_usd
-    if limit is not None and price > limit + 1e-9:
-        raise PermanentError(
-            "COST_LIMIT_REACHED",
-            f"{len(slots)} scenes cost ${price:.2f}, and the limit is ${limit:.2f}; raise it, or shorten the recording",
-            user_action="raise_limit",
-            details={"price_usd": round(price, 4), "limit_usd": limit},
-        )
     whole = WholePrompts(prompts={scene_key(beat.scene_index): beat.visual_prompt for beat in planned.beats})
     content = whole.model_dump_json().encode()
     plan_key = content_key_of_bytes(content, prefix=job.prefix, name="plan", suffix=".json")
@@ -73,6 +65,18 @@ def as_kept(beat: SceneBeat, negative: str) -> JsonValue:
         beat = beat.model_copy(update={"visual_prompt": cut, "is_cut": True})
     left_out = {"scene_index"} | ({"negative_prompt"} if beat.negative_prompt == negative else set())
     return beat.model_dump(mode="json", exclude=left_out, exclude_defaults=True)
+
+
+def _check_price(slots: Sequence[BeatSlot], model: VideoModel, *, limit: float | None) -> None:
+    """The boundaries alone decide the price, so nobody is asked to fill scenes that may not be made."""
+    price = sum(model.ordered_seconds(slot.end_seconds - slot.start_seconds) * model.usd_per_second for slot in slots)
+    if limit is not None and price > limit + 1e-9:
+        raise PermanentError(
+            "COST_LIMIT_REACHED",
+            f"{len(slots)} scenes cost ${price:.2f}, and the limit is ${limit:.2f}; raise it, or shorten the recording",
+            user_action="raise_limit",
+            details={"price_usd": round(price, 4), "limit_usd": limit},
+        )
 
 
 def _check(planned: ScenePlan, slots: Sequence[BeatSlot]) -> None:

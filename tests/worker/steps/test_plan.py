@@ -51,12 +51,13 @@ def test_a_review_is_made_when_it_was_asked_for(review: bool, event: str) -> Non
     assert outcome.event == event
 
 
-def test_a_plan_that_costs_more_than_the_limit_is_refused_with_both_figures() -> None:
-    turn = a_turn(options=Options(max_cost_usd=0.5))
+def test_scenes_that_cost_more_than_the_limit_are_refused_with_both_figures_before_anybody_plans_them() -> None:
+    turn, planner = a_turn(options=Options(max_cost_usd=0.5)), FakePlanner()
 
     with pytest.raises(PermanentError, match=r"cost \$\d\.\d\d, and the limit is \$0.50") as raised:
-        plan(turn.job, turn=turn, planner=FakePlanner(), media=media(), model=FAKE_MODEL)
+        plan(turn.job, turn=turn, planner=planner, media=media(), model=FAKE_MODEL)
 
+    assert planner.plans == 0
     assert (raised.value.code, raised.value.user_action) == ("COST_LIMIT_REACHED", "raise_limit")
     assert raised.value.details == {"price_usd": pytest.approx(2.2), "limit_usd": 0.5}
 
