@@ -284,13 +284,13 @@ Part = Literal["clips", "words", "speech", "orchestration", "storage", "page", "
 
 # Of a bill, in the order in which they are told.
 PARTS: Mapping[Part, str] = {
-    "clips": "the video model",
-    "words": "the language model's plan",
-    "speech": "Amazon Transcribe",
-    "orchestration": "turns, sweep, table, logs",
-    "storage": "objects, and clips on their way from Google",
-    "page": "one page that watches",
-    "standing": "what stands there whether or not any video is made",
+    "clips": "Google: the video model",
+    "words": "OpenAI: the language model's plan",
+    "speech": "AWS: Transcribe",
+    "orchestration": "AWS: turns, sweep, table, logs",
+    "storage": "AWS: objects; Google: clips on their way here",
+    "page": "AWS: one page that watches",
+    "standing": "AWS: what stands there whether or not any video is made",
 }
 
 

@@ -1,11 +1,16 @@
 """Counting what goes into SQLite, whoever writes it."""
 
+import json
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from benchmarks.peers.contest import tallied
+
+ROOT = Path(__file__).parents[2]
 
 
 def test_transactions_that_write_are_counted_and_others_are_not(tmp_path: Path) -> None:
@@ -38,6 +43,19 @@ def test_a_connection_that_opens_transactions_by_itself_is_counted_alike(tmp_pat
 
     assert (tally.transactions, tally.statements) == (1, 1)
     assert tally.statement_bytes == len("INSERT INTO t VALUES ('abc')")
+
+
+def test_this_engine_writes_twice_for_a_step_and_once_for_a_start() -> None:
+    """As the program that is measured beside the peers counts it: 20 steps, and what they say stands in the docs."""
+    program = [sys.executable, "-m", "benchmarks.peers.statemachine_program", "sqlite", "--count"]
+
+    told = subprocess.run(program, cwd=ROOT, check=True, capture_output=True, text=True).stdout  # noqa: S603  our own
+
+    counts = [json.loads(line) for line in told.splitlines()]
+    by_task = {(count["shape"], count["length"]): count["transactions"] for count in counts}
+    assert by_task["steps", 20] == 2 * 20 + 1
+    assert by_task["steps", 300] == 2 * 300 + 1
+    assert by_task["waits", 20] == 2 * 40 + 1
 
 
 def test_nobody_counts_afterwards(tmp_path: Path) -> None:

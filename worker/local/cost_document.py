@@ -16,8 +16,10 @@ from worker.costs import (
     USUAL,
     Plan,
     Price,
+    Sweeps,
     clips,
     operations,
+    turn_seconds,
     ways,
     words_usd,
 )
@@ -126,7 +128,8 @@ def _by_month() -> str:
         rows.append((_with_fate(model), *(f"{usd(bill.usd_at_least)} to {usd(bill.usd)}" for bill in bills)))
     parts = [
         (
-            f"{part}: {what}",
+            part,
+            what,
             *(usd(_plan(VEO_MODELS[DEFAULT_VEO_MODEL], videos=videos).bill().of(part)) for videos in VIDEOS),
         )
         for part, what in PARTS.items()
@@ -140,7 +143,7 @@ Videos of one minute.
 {_table(("video model", *header), rows)}
 The same by part, with `{DEFAULT_VEO_MODEL}`:
 
-{_table(("part", *header), parts)}"""
+{_table(("part", "of whom, for what", *header), parts)}"""
 
 
 def _budgets() -> str:
@@ -317,13 +320,21 @@ def _assumed() -> str:
 
 
 def _left_out() -> str:
-    return """\
+    return f"""\
 ## What is not in it
 
-Taxes, free tiers, discounts, support plans; what people download and watch (data out of the bucket is $0.09 a GB, or a
-CDN's price); the platform itself; indexes of the platform's table that copy every attribute, which multiply the table's
-writes (`python -m benchmarks dynamodb` measures one); provisioned instead of on-demand capacity.
+Taxes, discounts, support plans and free tiers (Lambda's alone, 400,000 GB-seconds a month, holds the turns and sweeps
+of some {_videos_within_the_free_tier():,} videos of {OF_8_SCENES.recording_seconds:g} s); what people download and watch
+(data out of the bucket is $0.09 a GB, or a CDN's price); the platform itself; indexes of the platform's table that copy
+every attribute, which multiply the table's writes (`python -m benchmarks dynamodb` measures one); provisioned instead of
+on-demand capacity.
 """
+
+
+def _videos_within_the_free_tier() -> int:
+    """Whose turns and sweeps take 400,000 GB-seconds, in hundreds; each with a sweep of its own."""
+    each = turn_seconds(OF_8_SCENES, USUAL) + Sweeps.of(1, OF_8_SCENES, USUAL).seconds
+    return round(400_000 / (each * USUAL.memory_mb / 1024) / 100) * 100
 
 
 def _plan(model: VideoModel, *, seconds: float = MINUTE, videos: float = 100) -> Plan:
