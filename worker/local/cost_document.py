@@ -324,10 +324,10 @@ def _left_out() -> str:
 ## What is not in it
 
 Taxes, discounts, support plans and free tiers (Lambda's alone, 400,000 GB-seconds a month, holds the turns and sweeps
-of some {_videos_within_the_free_tier():,} videos of {OF_8_SCENES.recording_seconds:g} s); what people download and watch
-(data out of the bucket is $0.09 a GB, or a CDN's price); the platform itself; indexes of the platform's table that copy
-every attribute, which multiply the table's writes (`python -m benchmarks dynamodb` measures one); provisioned instead of
-on-demand capacity.
+of some {_videos_within_the_free_tier():,} videos of {OF_8_SCENES.recording_seconds:g} s); what people download and
+watch (data out of the bucket is $0.09 a GB, or a CDN's price); the platform itself; indexes of the platform's table
+that copy every attribute, which multiply the table's writes (`python -m benchmarks dynamodb` measures one); provisioned
+instead of on-demand capacity.
 """
 
 
