@@ -119,7 +119,8 @@ class Platform:
         if self._deployed is not None:
             self._deployed.close()
         deployed = self._deployed = worker(Settings(), clock=self.clock)
-        self._patch.setattr(lambda_function, "worker", lambda: deployed)
+        for root in ("foundation", "worker"):  # of a sweep, and of every other event
+            self._patch.setattr(lambda_function, root, lambda: deployed)
 
     def close(self) -> None:
         if self._deployed is not None:
