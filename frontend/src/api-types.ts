@@ -116,7 +116,7 @@ export interface components {
         };
         /**
          * BeatEdit
-         * @description A person's new words for one scene.
+         * @description A person's new words for one scene.  As of a planner, a prompt of nothing but spaces is not taken.
          */
         BeatEdit: {
             /** Scene Index */
@@ -128,6 +128,140 @@ export interface components {
              * @default null
              */
             negative_prompt?: string | null;
+        };
+        /**
+         * CompletedData
+         * @description `ai_generation_data` of a finished video.
+         */
+        CompletedData: {
+            audio_transcription: components["schemas"]["TranscriptionData"];
+            /** Scene Beats */
+            scene_beats: {
+                [key: string]: components["schemas"]["BeatData"];
+            };
+            /** Vertex Ai Tasks */
+            vertex_ai_tasks: {
+                [key: string]: components["schemas"]["TaskData"];
+            };
+            /** Processing Steps */
+            processing_steps: {
+                [key: string]: components["schemas"]["StepData"];
+            };
+            /**
+             * Final Video Url
+             * @description Signed; the row itself holds an s3:// address.
+             */
+            final_video_url: string;
+            /** Title */
+            title: string;
+            /** Options */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * CompletedJob
+         * @description A job whose video is finished.
+         */
+        CompletedJob: {
+            /** Videoid */
+            videoId: string;
+            /**
+             * Ai Project Type
+             * @default ai_generated
+             * @constant
+             */
+            ai_project_type: "ai_generated";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            ai_generation_status: "completed";
+            /**
+             * Phase
+             * @default completed
+             * @constant
+             */
+            phase: "completed";
+            progress: components["schemas"]["ProgressView"];
+            /** Steps */
+            steps: components["schemas"]["StepView"][];
+            /** Scenes */
+            scenes: components["schemas"]["SceneView"][];
+            ai_generation_data: components["schemas"]["CompletedData"];
+            media: components["schemas"]["CompletedMedia"];
+            cost: components["schemas"]["CostView"];
+            /** Warnings */
+            warnings: components["schemas"]["WarningView"][];
+            /**
+             * Error
+             * @default null
+             */
+            error: null;
+            /**
+             * Actions
+             * @description What the caller may do now.
+             */
+            actions: ("cancel" | "retry" | "approve" | "regenerate")[];
+            /**
+             * Urls Expire At
+             * Format: date-time
+             */
+            urls_expire_at: string;
+            /**
+             * Poll After Seconds
+             * @default null
+             */
+            poll_after_seconds: null;
+            /**
+             * Revision
+             * @description Grows with everything that is written.
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /**
+             * @description For operators only.
+             * @default null
+             */
+            operator: components["schemas"]["OperatorView"] | null;
+        };
+        /**
+         * CompletedMedia
+         * @description Signed addresses of a finished video and of what belongs to it.
+         */
+        CompletedMedia: {
+            /** Video Url */
+            video_url: string;
+            /**
+             * Download Url
+             * @description The same video, to be saved.
+             */
+            download_url: string;
+            /** Poster Url */
+            poster_url: string | null;
+            /** Captions Url */
+            captions_url: string | null;
+            /**
+             * Transcript Url
+             * @description The whole transcript with word times, JSON.
+             */
+            transcript_url: string | null;
+            /**
+             * Prompts Url
+             * @description Every scene's whole prompt as planned, JSON.
+             */
+            prompts_url: string | null;
+            /** Duration Seconds */
+            duration_seconds: number | null;
         };
         /**
          * CompletionBody
@@ -213,7 +347,7 @@ export interface components {
              * @default USD
              * @constant
              */
-            currency?: "USD";
+            currency: "USD";
             /** As Of */
             as_of: string;
             /**
@@ -221,11 +355,33 @@ export interface components {
              * @default estimate
              * @constant
              */
-            disclaimer?: "estimate";
+            disclaimer: "estimate";
+        };
+        /**
+         * CurrentJob
+         * @description What stands in the way of a request.
+         */
+        CurrentJob: {
+            /** Phase */
+            phase: string;
+            /**
+             * Options
+             * @description JOB_IN_PROGRESS: what was asked for.
+             * @default null
+             */
+            options?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Revision
+             * @description INVALID_STATE: of the job.
+             * @default null
+             */
+            revision?: number | null;
         };
         /**
          * DryRunView
-         * @description The answer to a dry run: nothing was written or spent.
+         * @description The answer to a dry run: what the action would cost now.  Nothing was written or spent.
          */
         DryRunView: {
             /** Videoid */
@@ -235,12 +391,26 @@ export interface components {
              * @default true
              * @constant
              */
-            dry_run?: true;
-            /** @description Null where the header does not say how long the recording is. */
+            dry_run: true;
+            /**
+             * Action
+             * @enum {string}
+             */
+            action: "start" | "retry" | "approve";
+            /** @description Null where nobody knows yet how long the recording is. */
             estimate: components["schemas"]["EstimateView"] | null;
-            /** Limit Usd */
+            /**
+             * Accrued Usd
+             * @description What the job has cost so far, beside the estimate.
+             */
+            accrued_usd: number;
+            /**
+             * Limit Usd
+             * @description That would hold for the whole job.
+             */
             limit_usd: number | null;
-            recording: components["schemas"]["RecordingView"];
+            /** @description Null for `retry` and `approve`: it was looked at before. */
+            recording: components["schemas"]["RecordingView"] | null;
             model_profile: components["schemas"]["ModelProfile"];
         };
         /**
@@ -264,9 +434,25 @@ export interface components {
             user_action: string;
             /**
              * Category
-             * @description Of a content filter.
+             * @description Of a content filter, for wording only, `general` where it named none; null for other codes.
+             * @example violence
              */
             category: string | null;
+            /**
+             * Stage
+             * @description What a content filter refused: the words, before the order was accepted (`prompt`), or what was made of them (`output`, `audio`); null where that is not known, and for other codes.
+             */
+            stage: ("prompt" | "output" | "audio") | null;
+            /**
+             * Estimate Usd
+             * @description With COST_LIMIT_REACHED: what the job comes to, the least that `maxCostUsd` has to be.
+             */
+            estimate_usd: number | null;
+            /**
+             * Limit Usd
+             * @description With COST_LIMIT_REACHED: the limit that it met.
+             */
+            limit_usd: number | null;
             /** Support Id */
             support_id: string;
             /** Occurred At */
@@ -274,14 +460,88 @@ export interface components {
         };
         /**
          * EstimateView
-         * @description What a video of the recording takes.
+         * @description What a video of the recording takes; of one that was begun, only what is missing.
          */
         EstimateView: {
-            /** Scenes */
+            /**
+             * Scenes
+             * @description Clips to be made.
+             */
             scenes: number;
             clip_seconds: components["schemas"]["SecondsRange"];
             cost_usd: components["schemas"]["UsdRange"];
             eta_seconds: components["schemas"]["SecondsRange"] | null;
+        };
+        /**
+         * FailedJob
+         * @description A job that failed or was cancelled; `error` says why, and what to do.
+         */
+        FailedJob: {
+            /** Videoid */
+            videoId: string;
+            /**
+             * Ai Project Type
+             * @default ai_generated
+             * @constant
+             */
+            ai_project_type: "ai_generated";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            ai_generation_status: "failed";
+            /**
+             * Phase
+             * @default failed
+             * @constant
+             */
+            phase: "failed";
+            progress: components["schemas"]["ProgressView"];
+            /** Steps */
+            steps: components["schemas"]["StepView"][];
+            /** Scenes */
+            scenes: components["schemas"]["SceneView"][];
+            ai_generation_data: components["schemas"]["GenerationData"];
+            media: components["schemas"]["MediaView"];
+            cost: components["schemas"]["CostView"];
+            /** Warnings */
+            warnings: components["schemas"]["WarningView"][];
+            error: components["schemas"]["ErrorView"];
+            /**
+             * Actions
+             * @description What the caller may do now.
+             */
+            actions: ("cancel" | "retry" | "approve" | "regenerate")[];
+            /**
+             * Urls Expire At
+             * @description Null while there are no addresses.
+             */
+            urls_expire_at: string | null;
+            /**
+             * Poll After Seconds
+             * @default null
+             */
+            poll_after_seconds: null;
+            /**
+             * Revision
+             * @description Grows with everything that is written.
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /**
+             * @description For operators only.
+             * @default null
+             */
+            operator: components["schemas"]["OperatorView"] | null;
         };
         /**
          * FieldError
@@ -330,69 +590,9 @@ export interface components {
         };
         /**
          * JobView
-         * @description A job: the answer to GET, and to every POST and DELETE that was accepted.
+         * @description A job: the answer to GET, and to every POST and DELETE that was accepted.  Switch on `ai_generation_status`.
          */
-        JobView: {
-            /** Videoid */
-            videoId: string;
-            /**
-             * Ai Project Type
-             * @default ai_generated
-             * @constant
-             */
-            ai_project_type?: "ai_generated";
-            /**
-             * Ai Generation Status
-             * @enum {string}
-             */
-            ai_generation_status: "processing" | "completed" | "failed";
-            /**
-             * Phase
-             * @description transcribing, planning, reviewing, rendering, assembling, completed or failed
-             * @example rendering
-             */
-            phase: string;
-            progress: components["schemas"]["ProgressView"];
-            /** Steps */
-            steps: components["schemas"]["StepView"][];
-            /** Scenes */
-            scenes: components["schemas"]["SceneView"][];
-            ai_generation_data: components["schemas"]["GenerationData"];
-            media: components["schemas"]["MediaView"];
-            cost: components["schemas"]["CostView"];
-            /** Warnings */
-            warnings: components["schemas"]["WarningView"][];
-            error: components["schemas"]["ErrorView"] | null;
-            /**
-             * Actions
-             * @description What the caller may do now.
-             */
-            actions: ("cancel" | "retry" | "approve" | "regenerate")[];
-            /** Urls Expire At */
-            urls_expire_at: string | null;
-            /**
-             * Poll After Seconds
-             * @description As Retry-After; null at the end.
-             */
-            poll_after_seconds: number | null;
-            /**
-             * Revision
-             * @description Grows with everything that is written.
-             */
-            revision: number;
-            /**
-             * Created At
-             * Format: date-time
-             */
-            created_at: string;
-            /**
-             * Updated At
-             * Format: date-time
-             */
-            updated_at: string;
-            /** @default null */
-            operator?: components["schemas"]["OperatorView"] | null;
-        };
+        JobView: components["schemas"]["ProcessingJob"] | components["schemas"]["CompletedJob"] | components["schemas"]["FailedJob"];
         /**
          * MediaView
          * @description Signed addresses, good until `urls_expire_at`.
@@ -534,7 +734,7 @@ export interface components {
         };
         /**
          * ProblemBody
-         * @description A refusal (RFC 9457).  Other members may stand beside these: `current`, `estimate`, `limit_usd` and the like.
+         * @description A refusal (RFC 9457).  The members after `support_id` stand where a `code` has them; others may follow.
          */
         ProblemBody: {
             /**
@@ -578,8 +778,123 @@ export interface components {
              * @default null
              */
             support_id?: string | null;
+            /**
+             * @description COST_LIMIT_EXCEEDED: what it would cost; of a job begun, the rest.
+             * @default null
+             */
+            estimate?: components["schemas"]["EstimateView"] | null;
+            /**
+             * Accrued Usd
+             * @description COST_LIMIT_EXCEEDED, of a job begun: what it has cost.
+             * @default null
+             */
+            accrued_usd?: number | null;
+            /**
+             * Remaining Usd
+             * @description COST_LIMIT_EXCEEDED, of a job begun: what is still to be paid.
+             * @default null
+             */
+            remaining_usd?: number | null;
+            /**
+             * Limit Usd
+             * @description COST_LIMIT_EXCEEDED: the limit that it met.
+             * @default null
+             */
+            limit_usd?: number | null;
+            /**
+             * Limit
+             * @description DAILY_LIMIT_EXCEEDED: US dollars; TOO_MANY_JOBS: how many.
+             * @default null
+             */
+            limit?: number | null;
+            /**
+             * Scene Index
+             * @description EDIT_NEEDED: the scene that has to be changed.
+             * @default null
+             */
+            scene_index?: number | null;
+            /**
+             * @description JOB_IN_PROGRESS and INVALID_STATE: the job as it is.
+             * @default null
+             */
+            current?: components["schemas"]["CurrentJob"] | null;
         } & {
             [key: string]: unknown;
+        };
+        /**
+         * ProcessingJob
+         * @description A job at work, or one that waits for its scenes to be approved.
+         */
+        ProcessingJob: {
+            /** Videoid */
+            videoId: string;
+            /**
+             * Ai Project Type
+             * @default ai_generated
+             * @constant
+             */
+            ai_project_type: "ai_generated";
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            ai_generation_status: "processing";
+            /**
+             * Phase
+             * @description transcribing, planning, reviewing, rendering or assembling; a newer version may know others
+             * @example rendering
+             */
+            phase: string;
+            progress: components["schemas"]["ProgressView"];
+            /** Steps */
+            steps: components["schemas"]["StepView"][];
+            /** Scenes */
+            scenes: components["schemas"]["SceneView"][];
+            ai_generation_data: components["schemas"]["GenerationData"];
+            media: components["schemas"]["MediaView"];
+            cost: components["schemas"]["CostView"];
+            /** Warnings */
+            warnings: components["schemas"]["WarningView"][];
+            /**
+             * Error
+             * @default null
+             */
+            error: null;
+            /**
+             * Actions
+             * @description What the caller may do now.
+             */
+            actions: ("cancel" | "retry" | "approve" | "regenerate")[];
+            /**
+             * Urls Expire At
+             * @description Null while there are no addresses.
+             */
+            urls_expire_at: string | null;
+            /**
+             * Poll After Seconds
+             * @description As Retry-After.
+             */
+            poll_after_seconds: number;
+            /**
+             * Revision
+             * @description Grows with everything that is written.
+             */
+            revision: number;
+            /**
+             * Created At
+             * Format: date-time
+             */
+            created_at: string;
+            /**
+             * Updated At
+             * Format: date-time
+             */
+            updated_at: string;
+            /**
+             * @description For operators only.
+             * @default null
+             */
+            operator: components["schemas"]["OperatorView"] | null;
         };
         /**
          * ProgressView
@@ -810,7 +1125,7 @@ export interface components {
              * @default USD
              * @constant
              */
-            currency?: "USD";
+            currency: "USD";
             /**
              * As Of
              * @description The day on which the price was read.
@@ -833,7 +1148,7 @@ export interface components {
             action?: "start" | "retry" | "approve" | "cancel";
             /**
              * Dryrun
-             * @description Check everything and estimate; write and spend nothing.
+             * @description Check everything and estimate; write and spend nothing.  Not with `cancel`.
              * @default false
              */
             dryRun?: boolean;
@@ -1010,7 +1325,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The estimate of a dry run; or a job that had ended before. */
+            /** @description The estimate of a dry run; or the job that was to be cancelled and had ended before. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -1184,10 +1499,12 @@ export interface operations {
             /** @description It had ended before. */
             200: {
                 headers: {
+                    /** @description Where to look at the job. */
+                    Location?: string;
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobView"];
+                    "application/json": components["schemas"]["CompletedJob"] | components["schemas"]["FailedJob"];
                 };
             };
             /** @description It is cancelled. */
@@ -1198,7 +1515,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "application/json": components["schemas"]["JobView"];
+                    "application/json": components["schemas"]["FailedJob"];
                 };
             };
             /** @description `INVALID_REQUEST`: The request is not as documented */

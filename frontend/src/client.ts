@@ -140,10 +140,11 @@ function given<Members extends object>(members: Members): Partial<Members> {
 }
 
 async function answered(send: Send, address: string, init: RequestInit): Promise<Response> {
-  const abort = new AbortController()
   const { signal } = init
+  // While a token was fetched, nobody may have been left to ask for.
+  if (signal?.aborted) throw signal.reason
+  const abort = new AbortController()
   const stop = () => abort.abort(signal?.reason)
-  if (signal?.aborted) stop()
   signal?.addEventListener('abort', stop)
   // A connection that died while the machine slept answers never; without this, nothing would ever be asked again.
   const timer = setTimeout(() => abort.abort(), ANSWERED_WITHIN_MS)

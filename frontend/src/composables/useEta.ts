@@ -79,7 +79,10 @@ export function useEta(source: MaybeRefOrGetter<AiVideoJob | null | undefined>):
     }
     const { elapsed_seconds: said } = job.progress
     const isSameRun = run === job.created_at
-    if (!isSameRun) left = null
+    if (!isSameRun) {
+      left = null
+      writtenAt = 0
+    }
     run = job.created_at
     // An answer is some tenths old when it comes; a clock must not step back for that.
     elapsed.value =

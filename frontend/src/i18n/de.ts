@@ -88,10 +88,11 @@ export const de: AiVideoMessages = {
   'phase.cancelled': 'Abgebrochen',
 
   'pace.finishing_soon': 'Es sollte bald fertig sein.',
-  'pace.longer_than_usual': 'Es dauert länger als üblich; daran wird weiter gearbeitet.',
+  'pace.longer_than_usual': 'Es dauert länger als üblich. Wir arbeiten weiter; Sie können diese Seite verlassen.',
   'pace.waiting_for_quota':
-    'Das Videomodell ist ausgelastet. Wir warten, bis wir an der Reihe sind; das kostet nichts.',
-  'pace.stalled': 'Seit einer Weile hat sich nichts bewegt. Es geht von selbst weiter.',
+    'Das Videomodell ist ausgelastet. Wir warten, bis wir an der Reihe sind; das kostet nichts, und Sie können diese Seite verlassen.',
+  'pace.stalled':
+    'Seit einer Weile hat sich nichts bewegt. Es geht von selbst weiter; Sie können diese Seite verlassen.',
   'pace.retrying': 'Es wird noch einmal versucht.',
   'connection.reconnecting': 'Verbindung wird wiederhergestellt … Angezeigt wird der letzte Stand.',
   'connection.offline': 'Sie sind offline. Die Arbeit geht weiter; der Stand wird nachgeholt.',
@@ -109,7 +110,7 @@ export const de: AiVideoMessages = {
   'step.reviewing': 'Ihre Durchsicht',
   'step.rendering': 'Szenen erzeugen',
   'step.assembling': 'Zusammensetzen',
-  'step.status.waiting': 'kommt noch',
+  'step.status.waiting': 'offen',
   'step.status.processing': 'läuft',
   'step.status.retrying': 'noch einmal',
   'step.status.completed': 'fertig',
@@ -171,8 +172,7 @@ export const de: AiVideoMessages = {
   'todo.retry': 'Versuchen Sie es noch einmal. Erzeugt wird nur, was fehlt.',
   'todo.wait': 'Warten Sie eine Weile und versuchen Sie es dann noch einmal.',
   'todo.edit_scene': 'Beschreiben Sie die Szene mit anderen Worten und versuchen Sie es dann noch einmal.',
-  'todo.raise_limit':
-    'Heben Sie die Grenze an und versuchen Sie es noch einmal, oder erzeugen Sie es neu mit anderen Optionen.',
+  'todo.raise_limit': 'Heben Sie die Grenze an und versuchen Sie es dann noch einmal.',
   'todo.upload_other_audio': 'Wählen Sie eine andere Aufnahme.',
   'todo.contact_admin': 'Wenden Sie sich an die Betreiber dieser Seite und nennen Sie die Kennung.',
   'todo.contact_admin.no_id': 'Wenden Sie sich an die Betreiber dieser Seite.',

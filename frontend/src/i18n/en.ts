@@ -90,9 +90,10 @@ export const en = {
   'phase.cancelled': 'Cancelled',
 
   'pace.finishing_soon': 'It should be finished soon.',
-  'pace.longer_than_usual': 'It takes longer than usual, and is still being worked on.',
-  'pace.waiting_for_quota': 'The video model is busy. We wait for our turn; that costs nothing.',
-  'pace.stalled': 'Nothing has moved for a while. It is picked up again by itself.',
+  'pace.longer_than_usual': 'It takes longer than usual. We keep working, and you can leave this page.',
+  'pace.waiting_for_quota':
+    'The video model is busy. We wait for our turn; that costs nothing, and you can leave this page.',
+  'pace.stalled': 'Nothing has moved for a while. It goes on by itself, and you can leave this page.',
   'pace.retrying': 'Trying once more.',
   'connection.reconnecting': 'Reconnecting… What you see is from a moment ago.',
   'connection.offline': 'You are offline. The work goes on; this is brought up to date when you are back.',
@@ -171,7 +172,7 @@ export const en = {
   'todo.retry': 'Try again. Only what is missing is made.',
   'todo.wait': 'Wait a while, then try again.',
   'todo.edit_scene': 'Describe the scene in other words, then try again.',
-  'todo.raise_limit': 'Raise the limit, then try again; or make it anew with other options.',
+  'todo.raise_limit': 'Raise the limit, then try again.',
   'todo.upload_other_audio': 'Choose another recording.',
   'todo.contact_admin': 'Tell the people who run this site, and name the support id.',
   'todo.contact_admin.no_id': 'Tell the people who run this site.',
