@@ -12,7 +12,7 @@ its place.  So a worker that dies costs nothing but its place.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 # A little over a minute: a submission that is under way for long counts later at the vendor than here.
 WINDOW_MS = 60_500
@@ -74,15 +74,24 @@ class Ledger:
     def from_json(cls, text: str) -> "Ledger":
         """The ledger that was written as `text`; an empty one if another version of the worker wrote it otherwise.
 
-        That costs a minute of refusals by the vendor at most, and a row that nobody can read would cost every job.
+        Or if it is damaged.  That costs a minute of refusals by the vendor at most, and a row that nobody can read
+        would cost every job.
         """
-        stored = json.loads(text)
-        if "turn" not in stored:
+        try:
+            stored = json.loads(text)
+            ledger = cls(
+                tuple(Taken(*entry) for entry in stored["taken"]),
+                {job: Place(*entry) for job, entry in stored["waiting"].items()},
+                stored["turn"],
+            )
+        except (ValueError, TypeError, LookupError, AttributeError):
             return cls()
-        return cls(
-            tuple(Taken(*entry) for entry in stored["taken"]),
-            {job: Place(*entry) for job, entry in stored["waiting"].items()},
-            stored["turn"],
+        return ledger if ledger._is_sound() else cls()
+
+    def _is_sound(self) -> bool:
+        entries: tuple[Taken | Place, ...] = (*self.taken, *self.waiting.values())
+        return type(self.turn) is int and all(
+            type(getattr(entry, each.name)) is each.type for entry in entries for each in fields(entry)
         )
 
 
