@@ -36,7 +36,8 @@ class StoredModel(BaseModel):
     """Part of a stored job: frozen, and tolerant of fields that a newer version wrote."""
 
     # Built at first use: a sweep on a cold function reads no job, and these models take longer to build than to import.
-    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
+    # An error names the place and not what stands there: it may be what somebody said, and is logged.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True, hide_input_in_errors=True)
 
 
 class Word(StoredModel):
