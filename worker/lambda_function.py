@@ -63,8 +63,8 @@ def api() -> Api:
     return HttpApi(ApiParts.of(worker()))
 
 
-def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
-    """Answer one event."""
+def handler(event: object, context: LambdaContext) -> dict[str, Any]:
+    """Answer one event; whoever may invoke the function may send any JSON."""
     try:
         return _answer(event, context)
     except StoreError as error:
@@ -77,7 +77,8 @@ def handler(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
         telemetry.flush()
 
 
-def _answer(event: Mapping[str, Any], context: LambdaContext) -> dict[str, Any]:
+def _answer(payload: object, context: LambdaContext) -> dict[str, Any]:
+    event: Mapping[str, Any] = payload if isinstance(payload, Mapping) else {}
     if (turn := event_from_payload(event)) is not None:
         engine = worker().engine
         return dict(take_turn(turn, engine=engine, time_left=_time_left(context)))

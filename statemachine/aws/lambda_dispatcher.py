@@ -23,6 +23,9 @@ ATTEMPTS = 2
 # What Lambda answers when the event is queued.  (AWS Lambda API reference, Invoke, read 2026-11-22)
 ACCEPTED = 202
 
+# A number that no store can keep is no version; SQLite's are the smallest.
+LARGEST_VERSION = 2**63 - 1
+
 
 class LambdaClient(Protocol):
     """What this dispatcher uses of boto3's client; `lambda_client` makes one."""
@@ -87,6 +90,6 @@ def event_from_payload(payload: object) -> Event | None:
     execution_id, version = payload["execution_id"], payload["version"]
     if not isinstance(execution_id, str) or not execution_id:
         return None
-    if isinstance(version, bool) or not isinstance(version, int) or version < 1:
+    if isinstance(version, bool) or not isinstance(version, int) or not 1 <= version <= LARGEST_VERSION:
         return None
     return Event(execution_id, version)
