@@ -28,27 +28,40 @@ class Caller:
     is_operator: bool = False
 
 
-def caller_of(event: Mapping[str, Any], *, operators_group: str, now: datetime) -> Caller:
+def caller_of(event: Mapping[str, Any], *, operators_group: str) -> Caller:
     """The caller of a request, of a REST API (claims) or an HTTP API (JWT claims).
 
     Raises:
-        ProblemError: UNAUTHENTICATED, no authorizer has vouched for anybody, or for no longer than until now.
+        ProblemError: UNAUTHENTICATED, no authorizer has vouched for anybody.
     """
     claims = _claims(event)
     user_id = claims.get("sub")
-    is_known = isinstance(user_id, str) and 0 < len(user_id) <= _LONGEST_ID and user_id.isprintable()
-    if not isinstance(user_id, str) or not is_known or _has_ended(claims.get("exp"), now):
-        raise ProblemError(
-            "UNAUTHENTICATED",
-            "send the token of a signed-in user in the Authorization header",
-            headers={"WWW-Authenticate": "Bearer"},
-        )
+    if not isinstance(user_id, str) or not 0 < len(user_id) <= _LONGEST_ID or not user_id.isprintable():
+        raise _unauthenticated()
     groups = _groups(claims.get(GROUPS_CLAIM))
     return Caller(user_id, is_operator=bool(operators_group) and operators_group in groups)
 
 
+def refuse_expired(event: Mapping[str, Any], *, now: datetime) -> None:
+    """Refuse a token that has expired: a gateway may remember for minutes that it was good.
+
+    Raises:
+        ProblemError: UNAUTHENTICATED.
+    """
+    if _has_ended(_claims(event).get("exp"), now):
+        raise _unauthenticated()
+
+
+def _unauthenticated() -> ProblemError:
+    return ProblemError(
+        "UNAUTHENTICATED",
+        "send the token of a signed-in user in the Authorization header",
+        headers={"WWW-Authenticate": "Bearer"},
+    )
+
+
 def _has_ended(expiry: object, now: datetime) -> bool:
-    """Whether the token has expired: a gateway may remember for minutes that it was good.
+    """Whether a token ends before now.
 
     An HTTP API writes the end in seconds, a REST API as Java does; what is written otherwise is the gateway's to judge.
     """

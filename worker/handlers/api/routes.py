@@ -19,7 +19,7 @@ from statemachine.errors import StateMachineError, StoreError, StoreUnavailableE
 from worker import telemetry
 from worker.handlers.api import problems
 from worker.handlers.api.decisions import Decided, Request, cancel, decide, found, job_on
-from worker.handlers.api.identity import Caller, caller_of
+from worker.handlers.api.identity import Caller, caller_of, refuse_expired
 from worker.handlers.api.parts import ApiParts, Deadline
 from worker.handlers.api.problems import KINDS, ProblemError
 from worker.handlers.api.requests import MAX_BODY_BYTES, VideoQuery, check_key, parse_body, parse_query
@@ -152,7 +152,8 @@ class _Resolver:
 
     def _caller(self) -> Caller:
         parts = self._parts
-        return caller_of(self._event, operators_group=parts.settings.operators_group, now=parts.clock.now())
+        refuse_expired(self._event, now=parts.clock.now())
+        return caller_of(self._event, operators_group=parts.settings.operators_group)
 
     def _query(self) -> VideoQuery:
         parameters = self._event.get("queryStringParameters")
