@@ -43,7 +43,6 @@ from tests.statemachine.store_contract import (
     some_data,
 )
 
-
 # Moto writes through a path that leads into no map.
 ABOUT_PATHS = {
     "test_a_patch_that_does_not_fit_writes_nothing",
