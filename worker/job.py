@@ -295,9 +295,9 @@ class Job(StoredModel):
     @property
     def tasks(self) -> tuple[SceneTask, ...]:
         """One task for each scene, in order; a scene nobody worked on yet has a waiting one."""
+        begun = self.vertex_ai_tasks
         return tuple(
-            self.vertex_ai_tasks.get(scene_key(beat.scene_index), SceneTask(scene_index=beat.scene_index))
-            for beat in self.beats
+            begun.get(scene_key(beat.scene_index)) or SceneTask(scene_index=beat.scene_index) for beat in self.beats
         )
 
 
