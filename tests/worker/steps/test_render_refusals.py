@@ -1,5 +1,7 @@
 """The filter policy: as written, another seed, softened words, a person."""
 
+from datetime import timedelta
+
 import pytest
 
 from statemachine import Advance, Fail, PermanentError, TransientError, Wait
@@ -37,6 +39,18 @@ def test_softened_words_are_kept_as_a_revision_that_is_marked() -> None:
     assert (beat.visual_prompt, beat.revision) == ("gentle scene 0", 2)
     assert bench.stored("scene_beats", "000", "is_adjusted") is True
     assert bench.stored("vertex_ai_tasks", "000", "attempts", "001", "filter_category") == "violence"
+
+
+def test_a_softener_whose_quota_is_used_up_is_waited_for_as_long_as_it_takes() -> None:
+    """An hour of refusals, more looks than may fail, is no fault of the scene's."""
+    busy = [TransientError("PROVIDER_QUOTA", "later", retry_after=timedelta(minutes=2)) for _ in range(30)]
+    bench = bench_of(CHANCE, CHANCE, softener=FakeSoftener(*busy))
+
+    outcomes = [bench.step() for _ in range(60)]
+
+    assert Advance("rendered") in outcomes
+    waits = [outcome for outcome in outcomes if isinstance(outcome, Wait) and outcome.waiting_for == "quota"]
+    assert [wait.delay for wait in waits] == [timedelta(minutes=2)] * 30
 
 
 def test_after_three_refusals_a_person_is_asked() -> None:

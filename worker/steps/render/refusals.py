@@ -12,12 +12,13 @@ from statemachine import NOT_ACCEPTED, JsonValue, Patch, Path, PermanentError, T
 from statemachine.execution import to_ms
 from worker.job import SceneTask
 from worker.ports import Refused
-from worker.steps.render.parts import POLL_ERRORS_LIMIT, SOFTEN_TIME
+from worker.steps.render.parts import POLL_ERRORS_LIMIT, QUOTA_PAUSE, SOFTEN_TIME
 from worker.steps.render.round import Round, attempt_path, beat_path, task_path
 
 log = logging.getLogger(__name__)
 
 CONTENT_FILTERED = "CONTENT_FILTERED"
+PROVIDER_QUOTA = "PROVIDER_QUOTA"
 
 # The category of a filter that named none.
 GENERAL = "general"
@@ -140,12 +141,25 @@ def _softened(now: Round, index: int, category: str | None) -> str | None:
     try:
         softened = now.ports.softener.soften(now.prompt(index), category).strip()
     except TransientError as error:
-        note_failed_look(now, index, error)
+        if error.code == PROVIDER_QUOTA:
+            _wait_for_softener(now, index, error.retry_after or QUOTA_PAUSE)
+        else:
+            note_failed_look(now, index, error)
         return None
     except PermanentError as error:
         log.warning("scene %d cannot be softened, so a person is asked: %s", index, error)
         return ""
     return "" if softened == now.prompt(index) else softened
+
+
+def _wait_for_softener(now: Round, index: int, delay: timedelta) -> None:
+    """The language model has a quota of its own; waiting for it says nothing about the clip."""
+    if open_attempt := now.tasks[index].open_attempt:
+        now.look_again(index, open_attempt[0], at_least=delay)
+    else:
+        now.waits.append(delay)
+    if all(task.scene_index == index for task in now.running):
+        now.waiting_for = "quota"
 
 
 def _rewrite(now: Round, index: int, softened: str, patch: dict[Path, JsonValue], *, allowance: int) -> None:
