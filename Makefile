@@ -63,13 +63,14 @@ $(TOOLS): %: $(call tool,%)
 
 SYNC := .venv/bin/uv pip sync --quiet --require-hashes --python
 
-# The same on each Python that the function may run on.  Where one is missing, what needs it is skipped and says so.
+# The same on each Python that the function may run on, with bytecode, as Lambda's own has it.  Where one is missing, what
+# needs it is skipped and says so.
 .PHONY: lambda-runtimes
 lambda-runtimes: $(call tool,lambda-runtime-3.12) $(call tool,lambda-runtime-3.13)
 
 .venv-lambda-runtime-%/set-up.stamp: requirements/lambda-runtime.txt | $(SET_UP)
 	@if python=$$($(PY) -m scripts.lambda_archives.interpreters $*); then \
-	  $$python -m venv --without-pip $(@D) && $(SYNC) $(@D)/bin/python $< && touch $@; fi
+	  $$python -m venv --without-pip $(@D) && $(SYNC) $(@D)/bin/python --compile-bytecode $< && touch $@; fi
 
 # ---- the main job
 
@@ -101,7 +102,7 @@ test-all: try-dynoxide ## The same on each of Python 3.11, 3.12 and 3.13 that is
 	@scripts/test_all.sh $(PYTEST_FLAGS)
 
 .PHONY: check
-check: format-check lint types contracts docs-check lock-check ## Run every check that is not a test
+check: format-check lint types contracts docs-check lock-check terraform-check ## Run every check that is not a test
 
 .PHONY: format
 format: $(SET_UP) ## Format the code
@@ -125,28 +126,63 @@ contracts: $(SET_UP) ## Check who may import whom
 
 .PHONY: e2e
 e2e: $(SET_UP) $(call tool,ministack) lambda-runtimes ## Run the end-to-end tests: simulated AWS, killed processes (KILLS=20 of them)
-	$(PY) -m pytest tests/e2e -p no:randomly $(PYTEST_FLAGS)
+	$(PY) -m pytest tests/e2e tests/terraform -p no:randomly $(PYTEST_FLAGS)
 
 # One of each part.
 .PHONY: e2e-smoke
 e2e-smoke: demo $(call tool,ministack) lambda-runtimes ## A smoke of each part of e2e, and of the main job
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
-	KILLS=1 $(PY) -m pytest tests/e2e -p no:randomly -k 'drawn_again or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
+	KILLS=1 $(PY) -m pytest tests/e2e tests/terraform -p no:randomly -k 'test_apply or drawn_again or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
 
 .PHONY: package
 package: $(SET_UP) ## Build the Lambda archives into build/package (PACKAGE_FLAGS='--architecture arm64 --python 3.13')
 	$(PY) scripts/package.py $(PACKAGE_FLAGS)
 
+# ---- Terraform
+
+# Half a minute of computing, so only after a change.  What is left out, for want of terraform or its provider, is said.
+.PHONY: terraform-check
+terraform-check: build/terraform-check.stamp ## Check the Terraform module: format, validity, terraform test, policy scan
+
+build/terraform-check.stamp: scripts/terraform_check.py tests/terraform/terraform_cli.py $(shell find terraform -type f -not -path '*/.terraform*') | $(SET_UP) $(call tool,scanners)
+	@mkdir -p build
+	$(PY) -m scripts.terraform_check $@
+
+.PHONY: terraform-apply-test
+terraform-apply-test: $(SET_UP) ## Apply the module to a simulated AWS, plan again, take it away, compare
+	$(PY) -m pytest tests/terraform -p no:randomly $(PYTEST_FLAGS)
+
+# ---- the Vue components
+
+FRONTEND := frontend/node_modules/.package-lock.json
+
+$(FRONTEND): frontend/package.json frontend/package-lock.json
+	@command -v npm >/dev/null || { echo "make: the Vue components need Node.js 20.19 or newer with npm; there is no npm" >&2; exit 1; }
+	npm ci --prefix frontend --no-audit --no-fund --fetch-retries=1
+	@touch $@
+
+.PHONY: frontend-check
+frontend-check: $(FRONTEND) ## Check the Vue components: format, lint, types, types of the API, size
+	npm run check --prefix frontend --silent
+
+.PHONY: frontend-test
+frontend-test: $(FRONTEND) ## Test the Vue components
+	npm test --prefix frontend --silent
+
+check: frontend-check
+test: frontend-test
+
 # ---- generated files
 
 .PHONY: docs
-docs: $(SET_UP) ## Generate docs/state-machine.md, openapi.json, costs.md and benchmarks.md anew
+docs: $(SET_UP) ## Generate docs/state-machine.md, openapi.json, costs.md, benchmarks.md and the module's tables anew
 	@mkdir -p build
 	$(PY) -m worker graph > build/state-machine.md
 	PYTHONPATH=. $(PY) scripts/openapi.py > build/openapi.json
 	$(PY) -m worker estimate --document > build/costs.md
 	$(PY) -m benchmarks --page > build/benchmarks.md
 	@mv build/state-machine.md build/openapi.json build/costs.md build/benchmarks.md docs/
+	$(PY) scripts/terraform_docs.py
 
 .PHONY: docs-check
 docs-check: $(SET_UP)
@@ -157,6 +193,7 @@ docs-check: $(SET_UP)
 	$(PY) -m benchmarks --page > build/benchmarks.md
 	@for file in state-machine.md openapi.json costs.md benchmarks.md; do diff -u docs/$$file build/$$file \
 	  || { echo "docs/$$file is not what the code says: make docs" >&2; exit 1; }; done
+	$(PY) scripts/terraform_docs.py --check
 
 .PHONY: lock
 lock: $(SET_UP) ## Compile the locks anew, keeping the pins that still fit (LOCK_FLAGS=--upgrade takes newer ones)
@@ -185,5 +222,5 @@ bench: $(SET_UP) try-dynoxide $(call tool,peers) ## Measure, beside the peers, a
 
 .PHONY: clean
 clean: ## Remove everything that make made, every .venv included
-	rm -rf .venv .venv-* requirements/dynoxide/node_modules build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* requirements/dynoxide/node_modules frontend/node_modules frontend/dist frontend/coverage build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

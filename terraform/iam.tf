@@ -1,5 +1,5 @@
-# What the function may do.  Each statement says why it is there; scripts/terraform_docs.py makes the table in
-# docs/deploy.md of them, and tests/terraform holds them against the calls in the code.
+# What the function may do.  Each statement says why it is there, and stands only when it is needed; the table in
+# docs/deploy.md is made of them (`make docs`), and tests/terraform holds them against the calls in the code.
 locals {
   statements = {
     MoveExecutions = {
@@ -38,14 +38,10 @@ locals {
       condition = {}
     }
     ReadObjects = {
-      reason = "Turns read the recording and what was made of it. Amazon Transcribe reads the recording, and people their videos by signed addresses, with this same right."
-      when   = true
-      actions = [
-        "s3:GetObject",
-      ]
-      resources = [
-        for prefix in distinct(concat(var.bucket.recordings_prefixes, [local.made_prefix])) : "${local.bucket_arn}/${prefix}*"
-      ]
+      reason    = "Turns read the recording and what was made of it. Amazon Transcribe reads the recording, and people their videos by signed addresses, with this same right."
+      when      = true
+      actions   = ["s3:GetObject"]
+      resources = [for prefix in local.readable_prefixes : "${local.bucket_arn}/${prefix}"]
       condition = {}
     }
     MakeObjects = {
@@ -60,18 +56,14 @@ locals {
       when      = true
       actions   = ["s3:ListBucket"]
       resources = [local.bucket_arn]
-      condition = {
-        StringLikeIfExists = {
-          "s3:prefix" = [for prefix in distinct(concat(var.bucket.recordings_prefixes, [local.made_prefix])) : "${prefix}*"]
-        }
-      }
+      condition = { StringLikeIfExists = { "s3:prefix" = local.readable_prefixes } }
     }
     UseBucketKey = {
       reason    = "The bucket's objects are encrypted with a key of the platform's own."
       when      = var.bucket.kms_key_arn != null
       actions   = ["kms:Decrypt", "kms:GenerateDataKey"]
       resources = [var.bucket.kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.amazonaws.com" } }
+      condition = { StringEquals = { "kms:ViaService" = "s3.${local.region}.${local.dns_suffix}" } }
     }
     StartTranscriptions = {
       reason    = "Starting a transcription cannot be limited to a resource (WILDCARD); it is limited to transcripts below the worker's own prefix in the platform's bucket."
@@ -109,13 +101,13 @@ locals {
       when      = var.secret_kms_key_arn != null
       actions   = ["kms:Decrypt"]
       resources = [var.secret_kms_key_arn]
-      condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.amazonaws.com" } }
+      condition = { StringEquals = { "kms:ViaService" = "secretsmanager.${local.region}.${local.dns_suffix}" } }
     }
     ReadLimits = {
       reason    = "Limits and the kill switch stand in a parameter."
       when      = var.limits_parameter != null
       actions   = ["ssm:GetParameter"]
-      resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${trimprefix(coalesce(var.limits_parameter, "-"), "/")}"]
+      resources = ["arn:${local.partition}:ssm:${local.region}:${local.account}:parameter/${local.limits_parameter}"]
       condition = {}
     }
     TellBus = {
@@ -140,6 +132,9 @@ locals {
       condition = {}
     }
   }
+
+  readable_prefixes = [for prefix in distinct(concat(var.bucket.recordings_prefixes, [local.made_prefix])) : "${prefix}*"]
+  limits_parameter  = trimprefix(coalesce(var.limits_parameter, "-"), "/") # no ARN has the slash twice
 
   completion_bus_arn = startswith(coalesce(var.completion_bus, "-"), "arn:") ? var.completion_bus : "arn:${local.partition}:events:${local.region}:${local.account}:event-bus/${coalesce(var.completion_bus, "-")}"
 

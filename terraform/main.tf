@@ -3,9 +3,10 @@ data "aws_partition" "current" {}
 data "aws_region" "current" {}
 
 locals {
-  partition = data.aws_partition.current.partition
-  account   = data.aws_caller_identity.current.account_id
-  region    = data.aws_region.current.id # `name` is deprecated in provider 6, `id` is the same in both
+  partition  = data.aws_partition.current.partition
+  dns_suffix = data.aws_partition.current.dns_suffix
+  account    = data.aws_caller_identity.current.account_id
+  region     = data.aws_region.current.id # `name` is deprecated in provider 6, `id` is the same in both
 
   tags = merge({ Application = "ai-video-worker" }, var.tags)
 
