@@ -23,7 +23,6 @@ export type { AiVideoAnswer, AiVideoClient, AiVideoClientOptions, DecideOptions,
 export { AI_VIDEO_CLIENT, useAiVideo } from './composables/useAiVideo'
 export type { AiVideoPending, UseAiVideo, UseAiVideoOptions } from './composables/useAiVideo'
 export { etaBucket, useEta, type EtaBucket } from './composables/useEta'
-export { de } from './i18n/de'
 export { en, type AiVideoMessageKey, type AiVideoMessages } from './i18n/en'
 export { AI_VIDEO_MESSAGES } from './i18n/messages'
 export { AiVideoProblem } from './problem'

@@ -254,6 +254,7 @@ describe('notifications', () => {
     class FakeNotification {
       static permission = permission
       static requestPermission = vi.fn(() => Promise.resolve('granted' as NotificationPermission))
+      onclick: (() => void) | null = null
       constructor(title: string) {
         told.push(title)
       }

@@ -45,6 +45,17 @@ describe('languages', () => {
     expect(unused).toEqual([])
   })
 
+  test('every code of the API has a German text, because the API speaks English', () => {
+    const api = join(import.meta.dirname, '..', '..', 'worker', 'handlers', 'api')
+    const problems = readFileSync(join(api, 'problems.py'), 'utf8').matchAll(/^ {4}"([A-Z_]+)": Kind\(/gm)
+    // Of a job: what it words itself, and what it passes on.
+    const words = readFileSync(join(api, 'view.py'), 'utf8').matchAll(/^ {4,8}"([A-Z_]+)"(?:,|: ")/gm)
+    const codes = [...problems, ...words].map(([, code]) => code)
+
+    expect(codes.length).toBeGreaterThan(40)
+    expect(codes.filter((code) => !(`code.${code}` in de))).toEqual([])
+  })
+
   test('one text can be changed, and the others stay', () => {
     const { t } = wordsOf({ 'form.submit': 'Go' })
 

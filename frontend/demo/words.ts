@@ -1,0 +1,13 @@
+/** Facts of a video as text. */
+
+const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' })
+
+export const dateOf = (moment: string) => DATE.format(new Date(moment))
+
+/** `1:05`; hours only where there are any. */
+export function lengthOf(seconds: number): string {
+  const whole = Math.round(seconds)
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60]
+  const last = String(whole % 60).padStart(2, '0')
+  return hours ? `${hours}:${String(minutes).padStart(2, '0')}:${last}` : `${minutes}:${last}`
+}
