@@ -29,6 +29,9 @@ SAMPLES = _CHECKOUT / "samples"
 # A browser keeps its connections; whoever plays a video while the server ends loses it.
 _GRACEFUL_SECONDS = 2
 
+# Connections that wait to be taken; as uvicorn has it.
+_BACKLOG = 2048
+
 
 @dataclass(frozen=True, slots=True)
 class ServeOptions:
@@ -119,6 +122,7 @@ def _server(served: Served) -> uvicorn.Server:
         uvicorn.Config(
             build_app(served),
             log_config=None,
+            backlog=_BACKLOG,
             access_log=False,
             server_header=False,
             lifespan="off",
@@ -131,8 +135,18 @@ def _server(served: Served) -> uvicorn.Server:
 def _listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens, so that a port in use is told before anything begins."""
     try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        listening = socket.create_server(address[:2], family=family, backlog=2048)
+        # The protocol is named, or asyncio does not know that it is TCP and leaves small answers to wait for 40 ms.
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
+        )[0]
+        listening = socket.socket(family, kind, protocol)
+        try:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(_BACKLOG)  # who comes before everything is ready waits
+        except OSError:
+            listening.close()
+            raise
     except OSError as error:
         raise PermanentError(
             "PORT_UNUSABLE",
