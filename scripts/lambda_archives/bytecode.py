@@ -6,8 +6,7 @@ Standard input is a list of `[source, compiled, name]`: the file, where its byte
 has on Lambda, which tracebacks show.  One process compiles in the order given: what a code object shares with others
 of its process can show in its bytes, so two processes side by side would not give the same ones twice.
 
-`--small` leaves out the docstrings of modules and functions.  Those of classes stay: pydantic puts them into the
-schemas that a language model is given, and a dataclass without one writes its own when it is imported.
+`--small` leaves out what the function never reads, see `shrink`.
 """
 
 import ast
@@ -16,6 +15,7 @@ import json
 import marshal
 import sys
 from pathlib import Path
+from typing import TypeGuard
 
 # Hash-based and not compared with the source: no date is in it, and the archive is never edited.  (PEP 552)
 UNCHECKED_HASH = 0b01
@@ -35,14 +35,55 @@ def bytecode(source: bytes, name: str, *, is_small: bool) -> bytes:
     """The content of a `.pyc` file.  Not optimised: assertions hold on Lambda as they do in tests."""
     tree = ast.parse(source, name)
     if is_small:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.FunctionDef | ast.AsyncFunctionDef) and ast.get_docstring(node):
-                line = node.body.pop(0).lineno
-                if not node.body and not isinstance(node, ast.Module):
-                    node.body = [ast.Pass(lineno=line, col_offset=0, end_lineno=line, end_col_offset=0)]
+        shrink(tree)
     code = compile(tree, name, "exec", dont_inherit=True, optimize=0)
     flags = UNCHECKED_HASH.to_bytes(4, "little")
     return importlib.util.MAGIC_NUMBER + flags + importlib.util.source_hash(source) + marshal.dumps(code)
+
+
+# Decorators that read no annotation.
+INDIFFERENT = {"cache", "cached_property", "classmethod", "contextmanager", "override", "property", "staticmethod"}
+
+# Bases that make nothing of a docstring: the engine's records are no dataclasses.
+PLAIN_BASES = {"Protocol", "Record"}
+
+
+def shrink(tree: ast.Module) -> None:
+    """Leave out docstrings, and annotations of functions, where nothing reads them.
+
+    Whole docstrings stay with classes that have a base: pydantic puts them into the schemas that a language model is
+    given.  A decorated class keeps its first line: a dataclass without a docstring writes its own when it is imported.
+    Annotations stay with classes, and with functions whose decorator may read them, as pydantic's do.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            _forget_docstring(node)
+            if {ast.unparse(decorator) for decorator in node.decorator_list} <= INDIFFERENT:
+                node.returns = None
+                for argument in _arguments(node.args):
+                    argument.annotation = None
+        elif isinstance(node, ast.Module) or _is_plain(node):
+            _forget_docstring(node)
+
+
+def _is_plain(node: ast.AST) -> TypeGuard[ast.ClassDef]:
+    return isinstance(node, ast.ClassDef) and {ast.unparse(base) for base in node.bases} <= PLAIN_BASES
+
+
+def _forget_docstring(node: ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) -> None:
+    match node.body:
+        case [ast.Expr(value=ast.Constant(value=str(text)) as docstring), *rest]:
+            if isinstance(node, ast.ClassDef) and node.decorator_list:
+                docstring.value = text.partition("\n")[0]
+            elif rest or isinstance(node, ast.Module):
+                node.body = rest
+            else:
+                docstring.value = ...  # a body needs something
+
+
+def _arguments(arguments: ast.arguments) -> list[ast.arg]:
+    starred = [one for one in (arguments.vararg, arguments.kwarg) if one is not None]
+    return [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, *starred]
 
 
 if __name__ == "__main__":

@@ -42,6 +42,7 @@ class Invocation:
         error: Lambda's name of what went wrong (`Sandbox.Timedout`, a class of exception …); None when it answered.
         seconds: from its acceptance to its answer, a cold start included.
         init_seconds: how long the cold start took until the function was ready for its first event; None when warm.
+        cpu_seconds: of the process, from its start to the end of this invocation.
         peak_memory_bytes, peak_tmp_bytes: as seen every `environment.LOOK_EVERY`.
     """
 
@@ -50,6 +51,7 @@ class Invocation:
     error: str | None
     seconds: float
     init_seconds: float | None
+    cpu_seconds: float
     peak_memory_bytes: int
     peak_tmp_bytes: int
 

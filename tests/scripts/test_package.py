@@ -9,6 +9,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 from types import CodeType
+from typing import Any
 
 import pytest
 
@@ -174,18 +175,39 @@ def test_nothing_is_imported_by_a_name_that_is_known_only_at_run_time() -> None:
 # ---- bytecode
 
 SOURCE = b'''"""Of the module."""
-class Shot:
-    """Of the class."""
-    def lasts(self):
+from typing import Protocol
+class Plain:
+    """Of the plain class."""
+    size: int = 1
+    def lasts(self, seconds: int, *rest: int, exactly: bool = False, **more: int) -> bool:
         """Of the method."""
-        assert self
+        assert seconds
+    @property
+    def length(self) -> int:
+        """Of the property."""
+        return 1
+def decorated(one):
+    return one
+@decorated
+def kept() -> int:
+    return 1
+@decorated
+class Shot:
+    """A shot.
+
+    Attributes: none
+    """
+class Port(Protocol):
+    """Of the port."""
+class Model(Plain):
+    """Of the model."""
 def documented_only():
     """Of the function."""
 '''
 
 
-def run(content: bytes) -> dict[str, object]:
-    names: dict[str, object] = {}
+def run(content: bytes) -> dict[str, Any]:
+    names: dict[str, Any] = {"__name__": "x"}
     exec(loaded(content), names)  # noqa: S102  what was just compiled
     return names
 
@@ -203,20 +225,31 @@ def test_bytecode_names_the_path_on_lambda_and_is_not_compared_with_a_source() -
     assert content == bytecode(SOURCE, "/var/task/worker/x.py", is_small=False)
 
 
-@pytest.mark.parametrize(("is_small", "others"), [(False, "Of the"), (True, None)])
-def test_small_bytecode_keeps_classes_docstrings_and_assertions(
-    is_small: bool,  # noqa: FBT001  # parametrize
-    others: str | None,
-) -> None:
-    names = run(bytecode(SOURCE, "x.py", is_small=is_small))
-    shot, function = names["Shot"], names["documented_only"]
+def test_small_bytecode_leaves_out_what_nothing_reads_and_keeps_assertions() -> None:
+    names = run(bytecode(SOURCE, "x.py", is_small=True))
+    plain, port, model, function = (names[name] for name in ("Plain", "Port", "Model", "documented_only"))
+    assert isinstance(plain, type)
+    lasts, length = plain.__dict__["lasts"], plain.__dict__["length"]
 
-    assert isinstance(shot, type)
-    assert shot.__doc__ == "Of the class."
-    for documented in (names.get("__doc__"), shot.__dict__["lasts"].__doc__, function.__doc__):
-        assert documented is None if others is None else others in str(documented)
+    assert [one.__doc__ for one in (plain, lasts, length, function)] == [None] * 4
+    assert names.get("__doc__") is None
+    assert "Of the" not in str(port.__doc__)
+    assert model.__doc__ == "Of the model."
+    assert (lasts.__annotations__, plain.__annotations__) == ({}, {"size": int})
+    assert length.fget.__annotations__ == {}
+    assert names["kept"].__annotations__ == {"return": int}
+    assert names["Shot"].__doc__ == "A shot."
     with pytest.raises(AssertionError):
-        shot.__dict__["lasts"](None)
+        plain.__dict__["lasts"](None, 0)
+
+
+def test_bytecode_of_libraries_is_whole() -> None:
+    names = run(bytecode(SOURCE, "x.py", is_small=False))
+    plain = names["Plain"]
+    assert isinstance(plain, type)
+
+    assert (names["__doc__"], plain.__doc__) == ("Of the module.", "Of the plain class.")
+    assert plain.__dict__["lasts"].__annotations__["return"] is bool
 
 
 def test_without_an_interpreter_of_that_version_it_says_what_to_do(
