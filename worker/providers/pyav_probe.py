@@ -41,7 +41,8 @@ def probe(media: MediaStore, key: str, *, before_each_read: Callable[[], None] =
         raise PermanentError("EMPTY_FILE", "the recording is empty (0 bytes): upload it again", user_action=_ACTION)
     reader = _RangeReader(media, key, size, before_each_read)
     try:
-        with av.open(reader, mode="r") as container:
+        # Old programs write tags in the code page of their day: PyAV would refuse the whole file for one letter.
+        with av.open(reader, mode="r", metadata_errors="replace") as container:
             return _header(container, size)
     except av.FFmpegError as error:
         if reader.trouble is not None:  # FFmpeg swallows what its input raises

@@ -29,7 +29,7 @@ from worker.job import Caption
 from worker.models import FRAMES_PER_SECOND
 from worker.ports import SceneClip, VideoFacts
 from worker.providers.pyav_assembler.h264 import DecoderConfiguration, read_configuration
-from worker.providers.pyav_assembler.opening import clip_broken, open_clip, picture_of
+from worker.providers.pyav_assembler.opening import TAG_ERRORS, clip_broken, open_clip, picture_of
 from worker.providers.pyav_assembler.whole_files import whole_file
 
 # A packet and the number of its frame in the clip.  (Quoted: the class takes no parameter at run time.)
@@ -98,7 +98,7 @@ def assemble(scenes: Sequence[SceneClip], *, audio: Path, captions: Sequence[Cap
 
 def probe(video: Path) -> VideoFacts:
     """What the header of an assembled video says."""
-    with av.open(video, options={"codec_whitelist": "none"}) as container:
+    with av.open(video, options={"codec_whitelist": "none"}, metadata_errors=TAG_ERRORS) as container:
         picture, sound = container.streams.video[0], container.streams.audio[0]
         return VideoFacts(
             duration_seconds=(container.duration or 0) / av.time_base,
@@ -189,7 +189,7 @@ def _mismatch(path: Path, why: str) -> PermanentError:
 
 
 def _open_sound(audio: Path) -> InputContainer:
-    container = av.open(audio)
+    container = av.open(audio, metadata_errors=TAG_ERRORS)
     if not container.streams.audio or container.streams.audio[0].codec_context.codec.canonical_name != "aac":
         container.close()
         raise ValueError(f"{audio.name} is not the recording as AAC")

@@ -17,6 +17,7 @@ from av.container import InputContainer
 
 from statemachine.errors import PermanentError
 from worker.ports import AudioFacts
+from worker.providers.pyav_assembler.opening import TAG_ERRORS
 from worker.providers.pyav_assembler.whole_files import whole_file
 
 SHORTEST_SECONDS = 1.0
@@ -99,7 +100,7 @@ def _open(recording: Path) -> InputContainer:
     if recording.stat().st_size == 0:
         raise _refusal("EMPTY_FILE", f"{recording.name} is empty (0 bytes): upload the recording again")
     try:
-        return av.open(recording)
+        return av.open(recording, metadata_errors=TAG_ERRORS)
     except (av.FFmpegError, OSError) as error:
         raise _not_audio(recording) from error
 
@@ -288,7 +289,7 @@ def _loudest_with(high_byte: int) -> int:
 
 def _copy(recording: Path, destination: Path) -> None:
     with (
-        av.open(recording) as container,
+        av.open(recording, metadata_errors=TAG_ERRORS) as container,
         av.open(destination, "w", format="mp4", container_options=MP4_OPTIONS) as output,
     ):
         stream = container.streams.audio[0]
@@ -305,7 +306,7 @@ def _copy(recording: Path, destination: Path) -> None:
 
 def _length_of(audio: Path) -> float:
     """What the header of an MP4 that we wrote says."""
-    with av.open(audio) as container:
+    with av.open(audio, metadata_errors=TAG_ERRORS) as container:
         stream = container.streams.audio[0]
         if stream.duration is None or stream.time_base is None:
             raise ValueError(f"{audio} has no duration")
@@ -314,7 +315,7 @@ def _length_of(audio: Path) -> float:
 
 def _encode(recording: Path, destination: Path, *, seconds: float) -> None:
     with (
-        av.open(recording) as container,
+        av.open(recording, metadata_errors=TAG_ERRORS) as container,
         av.open(destination, "w", format="mp4", container_options=MP4_OPTIONS) as output,
     ):
         stream = container.streams.audio[0]

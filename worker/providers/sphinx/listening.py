@@ -42,7 +42,7 @@ def decode(path: Path, filename: str) -> Iterator[bytes]:
     """
     resampler = av.AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
     try:
-        container = av.open(path)
+        container = av.open(path, metadata_errors="replace")  # tags of old programs are in some code page
     except av.error.InvalidDataError as error:
         raise PermanentError(
             "NOT_AUDIO", f"{filename} is not a recording; choose another file", user_action="upload_other_audio"

@@ -28,9 +28,10 @@ _ENDING_ABBREVIATIONS = {"no", "etc", "jr", "sr"}
 _SYMBOLS = {"&": "and", "%": "percent", "+": "plus", "=": "equals", "@": "at", "$": "dollars", "€": "euros"}
 
 _TIMES = re.compile(
-    r"(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})\s*-->\s*(?:(\d+):)?(\d{1,2}):(\d{2})[.,](\d{1,3})", re.ASCII
+    r"(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})\s*-->\s*(?:(\d{1,4}):)?(\d{1,2}):(\d{2})[.,](\d{1,3})", re.ASCII
 )
-_TAG = re.compile(r"<[^>]*>|\{\\[^}]*\}")
+# No "<" inside a tag: looking for the end of each of many that never end would take for ever.
+_TAG = re.compile(r"<[^<>]*>|\{\\[^{}]*\}")
 _SENTENCE_END = re.compile(r"[.!?…。！？][\"'”’)\]]*$")  # noqa: RUF001 - quotes and full-width marks are meant
 _SPOKEN = re.compile(r"[a-z]+(?:'[a-z]+)*'?|\d+|[&%+=@$€]")
 

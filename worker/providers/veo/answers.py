@@ -40,6 +40,8 @@ _SUPPORT_CODES = re.compile(r"Support codes?:\s*([\d,\s]+)")
 # google.rpc codes for the HTTP statuses that were seen in their place.
 _RPC_CODES = {400: 3, 401: 16, 403: 7, 404: 5, 409: 10, 429: 8, 499: 1, 500: 13, 503: 14, 504: 4}
 
+_UNKNOWN = 2
+
 # UNKNOWN, DEADLINE_EXCEEDED, RESOURCE_EXHAUSTED, ABORTED, INTERNAL, UNAVAILABLE: the same order may succeed.
 _PASSING_CODES = frozenset({2, 4, 8, 10, 13, 14})
 
@@ -62,10 +64,10 @@ def verdict(operation: Mapping[str, Any]) -> Clip | InlineVideo | Refused | None
         return None
     error = operation.get("error")
     if error:
-        return _failed(error)
-    response = operation.get("response") or {}
+        return _failed(_map(error))
+    response = _map(operation.get("response"))
     videos = [*_listed(response, "videos"), *_listed(_nested(response), "videos")]
-    for video in videos:
+    for video in map(_map, videos):
         if video.get("gcsUri"):
             return Clip(str(video["gcsUri"]))
         if video.get("bytesBase64Encoded"):
@@ -98,7 +100,9 @@ def filtered(text: str, *, is_prompt: bool) -> Refused:
 
 
 def _failed(error: Mapping[str, Any]) -> Refused:
-    code, message = int(error.get("code", 2)), str(error.get("message", ""))
+    code, message = error.get("code"), str(error.get("message", ""))
+    if isinstance(code, bool) or not isinstance(code, int):
+        code = _UNKNOWN  # an error that says nothing we know: the same order may succeed
     if support_codes(message):
         return filtered(message, is_prompt=True)
     code = _RPC_CODES.get(code, code)
@@ -106,8 +110,12 @@ def _failed(error: Mapping[str, Any]) -> Refused:
 
 
 def _nested(response: Mapping[str, Any]) -> Mapping[str, Any]:
-    inner = response.get("generateVideoResponse")
-    return inner if isinstance(inner, Mapping) else {}
+    return _map(response.get("generateVideoResponse"))
+
+
+def _map(value: object) -> Mapping[str, Any]:
+    """What should be an object; nothing stands in whatever else it is."""
+    return value if isinstance(value, Mapping) else {}
 
 
 def _listed(level: Mapping[str, Any], name: str) -> Sequence[Any]:
