@@ -86,10 +86,10 @@ demo-story: $(SET_UP) ## Turn the lighthouse story into out/demo-story.mp4
 
 # The page is built anew at every start: that takes seconds, and never shows an old one.
 .PHONY: serve
-serve: $(SET_UP) ## Serve page, API and jobs on this machine (SERVE_FLAGS='--port 8081 --renderer veo')
-	npm ci --prefix frontend --no-audit --no-fund --fetch-retries=1
-	cd frontend && npx vite build --config vite.demo.config.ts
-	$(PY) -m worker serve $(SERVE_FLAGS)
+serve: $(SET_UP) frontend/node_modules/.package-lock.json ## Serve page, API and jobs on this machine (SERVE_FLAGS='--port 8081')
+	cd frontend && npx vite build --config vite.demo.config.ts --logLevel warn
+	@mkdir -p out
+	$(PY) -m worker serve --home out/home $(SERVE_FLAGS)
 
 # ---- the gates
 
@@ -222,5 +222,5 @@ bench: $(SET_UP) try-dynoxide $(call tool,peers) ## Measure, beside the peers, a
 
 .PHONY: clean
 clean: ## Remove everything that make made, every .venv included
-	rm -rf .venv .venv-* requirements/dynoxide/node_modules frontend/node_modules frontend/dist frontend/coverage build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	rm -rf .venv .venv-* requirements/dynoxide/node_modules frontend/node_modules frontend/dist frontend/dist-demo frontend/coverage build dist out htmlcov .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +
