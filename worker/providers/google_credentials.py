@@ -130,6 +130,9 @@ class GoogleCredentials:
                 "Google refuses the credentials: check the service account's key, or the role's federation",
                 user_action="contact_admin",
             ) from error
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            # What google-auth trips over: an answer, by a proxy for instance, that is not as documented.
+            raise TransientError("PROVIDER_UNAVAILABLE", "Google's token service answered nothing readable") from error
 
 
 def from_key(read: KeyReader) -> GoogleCredentials:

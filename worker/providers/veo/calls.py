@@ -98,10 +98,10 @@ class Calls:
                 response = self._storage.get(f"/storage/v1/b/{bucket}/o", params=query, headers=_signed(token))
                 _require_success(response)
                 listed = response.json()
-            for item in listed.get("items", []):
-                if item["name"].endswith(".mp4") and int(item.get("size", 0)):
-                    yield StoredClip(f"gs://{bucket}/{item['name']}", int(item["size"]))
-            page = listed.get("nextPageToken")
+                films = [item for item in listed.get("items", []) if item["name"].endswith(".mp4")]
+                clips = [StoredClip(f"gs://{bucket}/{film['name']}", int(film.get("size", 0))) for film in films]
+                page = listed.get("nextPageToken")
+            yield from (clip for clip in clips if clip.size_bytes)
 
     def download(self, bucket: str, name: str, destination: Path, token: str) -> None:
         """An object into a file, piece by piece; half a file is removed again."""
@@ -153,7 +153,8 @@ def _http_errors() -> Iterator[None]:
         raise NotReachedError(str(error) or type(error).__name__) from error
     except (httpx.HTTPError, httpx.StreamError) as error:
         raise NoAnswerError(str(error) or type(error).__name__) from error
-    except ValueError as error:
+    except (ValueError, TypeError, AttributeError, LookupError) as error:
+        # What the SDK, or we, meet in an answer that is not as documented: it came, and it says nothing.
         raise NoAnswerError(f"the answer cannot be read: {type(error).__name__}") from error
 
 
