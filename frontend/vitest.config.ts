@@ -7,6 +7,8 @@ export default defineConfig({
     environment: 'jsdom',
     include: ['tests/**/*.test.ts'],
     setupFiles: ['tests/setup.ts'],
+    // Hours pass in some tests, second by second; a busy machine may take its time for that.
+    testTimeout: 30_000,
     restoreMocks: true,
     unstubGlobals: true,
     coverage: { include: ['src/**'], exclude: ['src/api-types.ts'] },

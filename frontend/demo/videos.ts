@@ -34,7 +34,8 @@ export function useVideos(isWatched: () => boolean) {
   let failures = 0
 
   const isMaking = computed(() => videos.value?.some((video) => video.ai_generation_status === 'processing') ?? false)
-  const isSeen = () => isWatched() && document.visibilityState === 'visible'
+  // The page of one video needs the list once, too.
+  const isSeen = () => (isWatched() || videos.value === null) && document.visibilityState === 'visible'
 
   async function refresh(): Promise<void> {
     clearTimeout(timer)
@@ -61,6 +62,11 @@ export function useVideos(isWatched: () => boolean) {
   function refreshAfter(milliseconds: number): void {
     if (!isSeen()) return
     timer = setTimeout(() => void refresh(), milliseconds * (1 - JITTER + Math.random() * 2 * JITTER))
+  }
+
+  /** Puts a video that was just uploaded where the next list will have it. */
+  function add(video: Video): void {
+    videos.value = [video, ...(videos.value ?? [])]
   }
 
   function stop(): void {
@@ -95,5 +101,5 @@ export function useVideos(isWatched: () => boolean) {
     window.removeEventListener('online', look)
   })
 
-  return { videos, isUnreachable: readonly(isUnreachable), refresh }
+  return { videos, isUnreachable: readonly(isUnreachable), refresh, add }
 }

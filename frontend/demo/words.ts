@@ -1,6 +1,6 @@
 /** Facts of a video as text. */
 
-const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' })
+const DATE = new Intl.DateTimeFormat('en', { dateStyle: 'medium' })
 
 export const dateOf = (moment: string) => DATE.format(new Date(moment))
 

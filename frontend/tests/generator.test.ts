@@ -184,7 +184,7 @@ describe('watching', () => {
 
   test('a lost connection is said in words, and nothing turns into a failure', async () => {
     const page = await shown(new FakeApi(answers(aJob('rendering')), unreachable))
-    await settled(3600)
+    await settled(600)
 
     expect(page.text()).toContain('Reconnecting')
     expect(page.find('[role="alert"]').exists()).toBe(false)

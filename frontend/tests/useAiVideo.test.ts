@@ -650,6 +650,7 @@ describe('decisions', () => {
     const video = watching(api)
     await settled()
     const first = video.estimate({ aspectRatio: '16:9' })
+    await settled()
     const second = video.estimate({ aspectRatio: '9:16' })
     await settled()
 
