@@ -191,6 +191,15 @@ def test_a_filtered_scene_is_edited_and_paid_for_alone(recording: Path, tmp_path
     assert bought == before == dict.fromkeys(bought, 1)
 
 
+def test_the_terminal_shows_where_and_nothing_else(server: Serving) -> None:
+    """The function's metrics would be printed as soon as there is a hundred of them."""
+    for _ in range(120):
+        assert server.ask("GET", "/api/ai-video?videoId=there-is-none", user=None).status == 401
+
+    assert server.said.count("\n") == 1
+    assert server.said.startswith(f"serving {server.url} from ")
+
+
 # --- hostile input, over the socket -----------------------------------------------------------------------------------
 
 

@@ -42,7 +42,7 @@ _MAX_SESSION_BYTES = 4096
 
 # People of this server's users come by these names; another name in a request comes from a page elsewhere that has made
 # its own name lead here (DNS rebinding).
-LOOPBACK_NAMES = ("127.0.0.1", "localhost")
+LOOPBACK_NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 # Addresses of an answer name the server as the browser does.  There are two names, and a port that may be forwarded.
 _ORIGINS_KEPT = 8

@@ -67,7 +67,7 @@ def serve(worker: ServedWorker, options: ServeOptions) -> None:
             user_action="none",
         )
     worker.require_parts()
-    with _listening(options.host, options.port) as listening:
+    with listening(options.host, options.port) as door:
         _only_warnings()
         worker.build()
         home = worker.settings.home.expanduser()
@@ -89,10 +89,10 @@ def serve(worker: ServedWorker, options: ServeOptions) -> None:
         )
         server = _server(served)
         turns.start()
-        host, port = listening.getsockname()[:2]
+        host, port = door.getsockname()[:2]
         try:
             _say(f"serving http://{f'[{host}]' if ':' in host else host}:{port} from {home}; Ctrl-C ends it")
-            server.run(sockets=[listening])
+            server.run(sockets=[door])
         except KeyboardInterrupt:
             pass  # uvicorn ends in order, and then raises the signal again
         finally:
@@ -132,20 +132,20 @@ def _server(served: Served) -> uvicorn.Server:
 
 
 @contextmanager
-def _listening(host: str, port: int) -> Iterator[socket.socket]:
+def listening(host: str, port: int) -> Iterator[socket.socket]:
     """A socket that listens, so that a port in use is told before anything begins."""
     try:
         # The protocol is named, or asyncio does not know that it is TCP and leaves small answers to wait for 40 ms.
         family, kind, protocol, _, address = socket.getaddrinfo(
             host, port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
         )[0]
-        listening = socket.socket(family, kind, protocol)
+        door = socket.socket(family, kind, protocol)
         try:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listening.bind(address)
-            listening.listen(_BACKLOG)  # who comes before everything is ready waits
+            door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            door.bind(address)
+            door.listen(_BACKLOG)  # who comes before everything is ready waits
         except OSError:
-            listening.close()
+            door.close()
             raise
     except OSError as error:
         raise PermanentError(
@@ -153,8 +153,8 @@ def _listening(host: str, port: int) -> Iterator[socket.socket]:
             f"cannot listen at {host}, port {port} ({error.strerror}); choose another with --port",
             user_action="none",
         ) from error
-    with listening:
-        yield listening
+    with door:
+        yield door
 
 
 def _is_loopback(host: str) -> bool:

@@ -176,7 +176,7 @@ def test_what_has_not_changed_is_not_sent_again(house: Premises) -> None:
     assert (again.status_code, again.content) == (304, b"")
 
 
-@pytest.mark.parametrize("name", ["http://localhost:8080", "http://127.0.0.1:8080"])
+@pytest.mark.parametrize("name", ["http://localhost:8080", "http://127.0.0.1:8080", "http://[::1]:8080"])
 def test_addresses_name_the_server_as_the_browser_does(house: Premises, name: str) -> None:
     """Captions that come from another origin than the page are not shown."""
     video_id = house.upload()["videoId"]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from statemachine import PermanentError
-from worker.local.server.serving import ServeOptions, serve
+from worker.local.server.serving import ServeOptions, listening, serve
 from worker.local.server.worker import ServedWorker
 from worker.settings import Settings
 
@@ -31,6 +31,14 @@ def test_a_port_in_use_is_told_before_anything_begins(worker: ServedWorker, tmp_
 
     assert refused.value.code == "PORT_UNUSABLE"
     assert not (tmp_path / "session.key").exists()
+
+
+def test_answers_are_sent_at_once() -> None:
+    """The loop knows TCP by the socket's protocol; of any other it lets small answers wait for an acknowledgement."""
+    with listening("localhost", 0) as made:
+        assert made.proto == socket.IPPROTO_TCP
+        with socket.create_connection(made.getsockname()[:2], timeout=5):
+            pass  # it listens already: whoever comes now only waits
 
 
 def test_a_part_that_cannot_work_is_told_before_anything_begins(tmp_path: Path) -> None:
