@@ -4,7 +4,7 @@ import vue from 'eslint-plugin-vue'
 import ts from 'typescript-eslint'
 
 export default ts.config(
-  { ignores: ['dist/', 'demo/dist/', 'states/dist/', 'coverage/', 'src/api-types.ts'] },
+  { ignores: ['dist/', 'dist-*/', 'coverage/', 'src/api-types.ts'] },
   js.configs.recommended,
   ...ts.configs.strict,
   ...vue.configs['flat/recommended'],
