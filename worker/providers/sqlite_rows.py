@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -83,7 +83,7 @@ class RowStore(SqliteStore):
             rows = connection.execute(
                 "SELECT execution_id, version, due_at FROM executions JOIN videos ON video_id = execution_id"
                 " WHERE due_at IS NOT NULL AND due_at <= ? ORDER BY due_at, execution_id LIMIT ?",
-                (to_ms(until), limit),
+                ((until - from_ms(0)) // timedelta(milliseconds=1), limit),  # never before its time
             )
             return [DueRow(execution_id, version, from_ms(due_at)) for execution_id, version, due_at in rows]
 

@@ -177,7 +177,7 @@ def test_only_jobs_on_videos_are_due(store: RowStore) -> None:
     store.start(an_execution("begun-by-the-command-line"), replace=False)
 
     assert [row.execution_id for row in store.due(NOON, limit=10)] == ["video-1"]
-    assert store.due(NOON - timedelta(milliseconds=1), limit=10) == []
+    assert store.due(NOON - timedelta(microseconds=1), limit=10) == []
 
 
 def test_the_file_is_one_of_jobs_still(store: RowStore) -> None:

@@ -1,6 +1,7 @@
 """What is served: the API, the platform's parts around it, signed files, and the built page."""
 
 import functools
+import logging
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -21,6 +22,8 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from statemachine import TransientError
+from statemachine.errors import StoreError
 from worker.handlers.api.parts import ApiParts
 from worker.handlers.api.problems import ProblemError
 from worker.handlers.api.routes import Api
@@ -32,6 +35,8 @@ from worker.local.server.sessions import USERS, Sessions, User
 from worker.local.server.signed_files import SignedFiles
 from worker.local.server.worker import ServedWorker
 from worker.providers.signed_links import MEDIA_PATH
+
+log = logging.getLogger(__name__)
 
 API_PATH = "/api/ai-video"
 
@@ -112,6 +117,9 @@ def build_app(served: Served) -> Starlette:
         exception_handlers={
             ProblemError: _answer_problem,
             HTTPException: _answer_http,
+            StoreError: _answer_unavailable,
+            TransientError: _answer_unavailable,
+            OSError: _answer_unavailable,
             ClientDisconnect: _answer_nobody,
             Exception: _answer_unexpected,
         },
@@ -270,6 +278,12 @@ async def _answer_http(request: Request, error: Exception) -> Response:
     if code is None or not request.url.path.startswith("/api/"):
         return PlainTextResponse(error.detail + "\n", status_code=error.status_code, headers=error.headers)
     return refusal(ProblemError(code, error.detail, headers=error.headers))
+
+
+async def _answer_unavailable(_: Request, error: Exception) -> Response:
+    """The disk is full, or the file of jobs is locked; which of them stands in the log."""
+    log.error("a request failed: %s", error)
+    return refusal(ProblemError("STORAGE_UNAVAILABLE", "this machine cannot keep or read it for now; try again"))
 
 
 async def _answer_nobody(_: Request, __: Exception) -> Response:

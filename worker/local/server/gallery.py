@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from statemachine import Execution, PermanentError
+from statemachine.execution import from_ms, to_ms
 from worker.handlers.api.view import Look
 from worker.links import LinkSigner
 from worker.local.server.worker import ServedWorker
@@ -57,7 +58,7 @@ class Gallery:
             title=title,
             kind="audio" if poster_key is None else "video",
             key=key,
-            created_at=created_at or worker.clock.now(),
+            created_at=from_ms(to_ms(created_at or worker.clock.now())),  # as it is stored
             duration_seconds=seconds,
             poster_key=poster_key,
         )

@@ -1,11 +1,14 @@
 """What is served to whom, and what hostile requests get: a problem, never a traceback, nothing of anybody else."""
 
 import json
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from statemachine import TransientError
+from statemachine.errors import StoreUnavailableError
 from tests.worker.local.server.premises import BODY_LIMIT, Premises, minutes, premises
 from worker.local.server.gateway import MAX_BODY_BYTES
 
@@ -78,13 +81,14 @@ def test_an_expired_token_is_as_none(house: Premises, method: str, path: str) ->
 
 
 def test_an_upload_is_listed_and_can_be_fetched(house: Premises) -> None:
+    house.clock.sleep(timedelta(microseconds=1234))
     row = house.upload("story.wav")
 
     assert house.list() == [row]
     assert row["kind"] == "audio"
     assert row["title"] == "story.wav"
     assert row["duration_seconds"] == 1.5
-    assert row["created_at"] == "2026-11-22T12:00:00Z"
+    assert row["created_at"] == "2026-11-22T12:00:00.002000Z"
     answer = house.client.get(row["url"])
     assert answer.content == house.recording
     assert answer.headers["content-type"] == "audio/wav"
@@ -132,6 +136,26 @@ def test_an_upload_that_is_too_large_is_refused_and_nothing_is_kept(house: Premi
     assert (answer.status_code, code_of(answer)) == (413, "BODY_TOO_LARGE")
     assert house.list() == []
     assert list(house.worker.work_folder.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [TransientError("STORAGE_FULL", "no space left"), StoreUnavailableError("locked"), OSError(28, "No space left")],
+)
+def test_a_full_disk_is_nobodys_fault_and_may_pass(
+    house: Premises, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, trouble: Exception
+) -> None:
+    def full(*_: object) -> None:
+        raise trouble
+
+    monkeypatch.setattr(house.worker.media, "upload", full)
+
+    answer = house.client.post("/api/videos?filename=x.wav", content=house.recording, headers=house.as_user("ada"))
+
+    assert (answer.status_code, code_of(answer)) == (503, "STORAGE_UNAVAILABLE")
+    assert answer.headers["retry-after"] == "5"
+    assert str(trouble) in caplog.text
+    assert house.list() == []
 
 
 def test_an_upload_without_a_name_is_refused(house: Premises) -> None:
