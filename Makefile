@@ -134,6 +134,16 @@ e2e-smoke: demo $(call tool,ministack) lambda-runtimes ## A smoke of each part o
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
 	KILLS=1 $(PY) -m pytest tests/e2e tests/terraform -p no:randomly -k 'test_apply or drawn_again or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
 
+.PHONY: fuzz
+fuzz: $(SET_UP) ## Search longer for what breaks on foreign input: new examples each time (FUZZ_EXAMPLES=2000)
+	FUZZ_EXAMPLES=$(or $(FUZZ_EXAMPLES),2000) $(PY) -m pytest tests/fuzz -p no:randomly $(PYTEST_FLAGS)
+
+# Strict: a package about which the vulnerability service could not be asked is no package without vulnerabilities.
+.PHONY: audit
+audit: $(SET_UP) $(call tool,scanners) ## Licences, and known vulnerabilities of what is locked (asks PyPI; fails where it cannot)
+	$(PY) scripts/licences.py
+	for lock in lambda project; do .venv-scanners/bin/pip-audit --strict --require-hashes --disable-pip -r requirements/$$lock.txt || exit 1; done
+
 .PHONY: package
 package: $(SET_UP) ## Build the Lambda archives into build/package (PACKAGE_FLAGS='--architecture arm64 --python 3.13')
 	$(PY) scripts/package.py $(PACKAGE_FLAGS)

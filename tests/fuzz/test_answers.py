@@ -211,7 +211,7 @@ def test_a_search_for_a_clip_finds_one_or_none_or_is_made_again(
 
 @given(body=(nearly(TOKEN) | ANY_JSON).map(json.dumps).map(str.encode) | st.binary(max_size=40))
 @fuzzed
-def test_a_token_service_gives_a_token_or_one_of_two_errors(server: Answering, key_info: Any, body: bytes) -> None:  # noqa: ANN401  JSON
+def test_a_token_service_gives_a_token_or_one_of_two_errors(server: Answering, key_info: Any, body: bytes) -> None:  # noqa: ANN401  any JSON
     server.will_say(body)
     credentials = from_key(lambda *, refresh: json.dumps({**key_info, "token_uri": f"{server.url}/token"}))
 
@@ -220,7 +220,7 @@ def test_a_token_service_gives_a_token_or_one_of_two_errors(server: Answering, k
 
 
 @pytest.fixture(scope="module")
-def key_info() -> Any:  # noqa: ANN401  JSON
+def key_info() -> Any:  # noqa: ANN401  any JSON
     with Vendors(clock=VirtualClock(NOW)) as vendors:
         return vendors.google.service_account_info(vendors.url)
 
