@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report import Measurement
-from scripts.lambda_archives.build import build
 from statemachine.aws.table_layout import TableLayout
 from tests import dynamodb_tables as tables
 from tests.dynoxide import running_dynoxide
 from tests.lambda_runtime import sandbox
-from tests.lambda_runtime.function import Function, Invocation, unpacked
+from tests.lambda_runtime.function import Function, Invocation
+from tests.lambda_runtime.packaged import packaged_function
 from tests.lambda_runtime.pythons import VERSIONS, python_of
 from tests.lambda_runtime.service import LambdaService
 from tests.worker.handlers.api.desk import ADA, VIDEO, Desk, http_event
@@ -73,13 +73,8 @@ def _platform(url: str) -> TableLayout:
 
 
 def _measured(version: str, folder: Path, *, url: str, layout: TableLayout) -> Iterator[Measurement]:
-    build(folder / "archives", architecture="x86_64", python=version)
-    layers = [folder / "archives" / f"layer-{name}.zip" for name in ("dependencies", "media")]
-    packaged = Function(
-        "ai-video-worker",
-        python_of(version),
-        code=unpacked([folder / "archives" / "function.zip"], folder / "task"),
-        layers=unpacked(layers, folder / "opt"),
+    packaged = replace(
+        packaged_function(version, folder),
         environment={"AWS_ENDPOINT_URL": url, "AI_VIDEO_BUCKET": "platform", "AI_VIDEO_MEDIA": "s3"},
     )
     bare = replace(packaged, handler="bare.handler", code=folder / "bare", layers=folder / "nothing")
