@@ -1,5 +1,6 @@
 """Every command in the operations book is one that its program knows."""
 
+import re
 import shlex
 from string import Template
 from typing import Any
@@ -10,6 +11,8 @@ from moto import mock_aws
 
 from tests.nights.platform import BOOK, all_commands, commands_of, parsed_aws
 from worker.__main__ import app
+
+ROOT = BOOK.parents[1]
 
 # What stands for something in the book; any word will do.
 KNOWN = "FUNCTION TABLE BUCKET SECRET GROUP JOB SUB VIDEO LIMITS SCHEDULE RESTORED FOLDER RUN TRANSCRIPTION CLIPS"
@@ -49,6 +52,33 @@ def parse(command: Any, words: list[str]) -> None:  # noqa: ANN401  a click comm
         return
     if words != ["--help"]:
         command.make_context("word", words)
+
+
+def test_every_alarm_that_is_made_stands_in_the_book_and_no_other() -> None:
+    alarms = re.findall(r"^    ([a-z-]+) = \{$", (ROOT / "terraform" / "alarms.tf").read_text(), flags=re.MULTILINE)
+    rows = re.findall(r"^\| `([a-z-]+)` ", BOOK.read_text().partition("## Alarms")[2].partition("###")[0], re.MULTILINE)
+
+    assert len(alarms) > 5
+    assert sorted(rows) == sorted(alarms)
+
+
+def test_every_failure_code_that_a_step_may_give_stands_in_the_book() -> None:
+    """Those that are ours to mend; what the owner has to do, the page says to the owner."""
+    sources = [
+        path.read_text()
+        for folder in ("worker/steps", "worker/providers")
+        for path in (ROOT / folder).rglob("*.py")
+        if not path.name.endswith("_inspector.py")  # for `doctor`, which no job meets
+        and path.parent.name != "sphinx"  # for one machine, which nobody is on call for
+    ]
+    ours = {
+        code
+        for text in sources
+        for code in re.findall(r'"([A-Z]+(?:_[A-Z]+)+)",?[^"]*(?:f?"[^"]*",?\s*)+user_action="contact_admin"', text)
+    }
+
+    assert len(ours) > 5
+    assert sorted(code for code in ours if f"`{code}`" not in BOOK.read_text()) == []
 
 
 def test_every_section_that_says_it_is_simulated_is_played_by_a_night() -> None:
