@@ -116,7 +116,7 @@ class Turns:
 
     def _join(self, within: timedelta) -> None:
         ends_at = self._engine.clock.now() + within
-        for thread in self._takers:
+        for thread in (self._sweeping, *self._takers):
             thread.join(max(0.0, (ends_at - self._engine.clock.now()).total_seconds()))
 
     def _take_turns(self) -> None:
