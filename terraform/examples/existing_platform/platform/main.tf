@@ -1,5 +1,5 @@
-# A stand-in for a team's platform, as it was before: nothing in here knows of the worker but for two things that the
-# team adds to its own resources, the index of the table and the hash that deploys the REST API anew.
+# A stand-in for a team's platform, as it was before: nothing in here knows of the worker but for three things that the
+# team adds to its own resources, the table's index, the HTTP API's headers, and the hash that deploys the REST API anew.
 
 terraform {
   required_version = ">= 1.9"
@@ -145,6 +145,16 @@ resource "aws_api_gateway_stage" "platform" {
 resource "aws_apigatewayv2_api" "platform" {
   name          = "${var.name}-http"
   protocol_type = "HTTP"
+
+  # Its gallery calls from a browser.  The API answers OPTIONS itself, so what the worker's page sends and reads has been
+  # added: the two headers after Content-Type, and those that are exposed.
+  cors_configuration {
+    allow_origins  = ["*"]
+    allow_methods  = ["GET", "POST", "DELETE"]
+    allow_headers  = ["authorization", "content-type", "idempotency-key", "if-none-match"]
+    expose_headers = ["etag", "idempotent-replayed", "location", "retry-after"]
+    max_age        = 600
+  }
 }
 
 resource "aws_apigatewayv2_authorizer" "people" {
