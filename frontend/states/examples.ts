@@ -311,3 +311,23 @@ export function exampleClient({ look, dryRun = never }: Example): AiVideoClient 
     cancel: never,
   }
 }
+
+/** A job from the first scene in the making to the last step, with whatever may come between. */
+export function comingOn(): AiVideoJob[] {
+  const paces = ['on_track', 'waiting_for_quota', 'longer_than_usual', 'stalled', 'finishing_soon'] as const
+  return Array.from({ length: 20 }, (_, step) =>
+    half((draft) => {
+      const done = Math.floor(step / 2)
+      withStory(draft, (index) =>
+        index < done ? DONE : index < done + 3 ? { ...UNDER_WAY, attempt: 1 + (step % 3) } : WAITING,
+      )
+      draft.revision += step
+      draft.progress.percent = 8 + step * 4
+      draft.progress.elapsed_seconds = step * step * 30
+      draft.progress.pace = paces[step % paces.length] ?? 'on_track'
+      draft.progress.eta_seconds = step % 4 === 3 ? null : { low: 600 - step * 30, high: 1500 - step * 70 }
+      draft.cost.accrued_usd = step * 0.8
+      draft.cost.estimated_usd = 16
+    }),
+  )
+}
