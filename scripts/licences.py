@@ -49,8 +49,8 @@ WORDS: Mapping[str, str] = {
 
 # What a package says of its Python is not all of what its wheel holds.
 REMARKS: Mapping[str, str] = {
-    "av": "the wheel holds FFmpeg, LGPL-3.0-or-later as it says of itself, and libx264, GPL-2.0-or-later: using them "
-    "asks for nothing, handing on the wheel or an archive with it does",
+    "av": "the wheel holds FFmpeg, LGPL-3.0-or-later as it says of itself, libx264 and libx265, GPL-2.0-or-later: "
+    "using them asks for nothing, handing on the wheel or an archive with it does",
 }
 
 _NAME = re.compile(r"^([A-Za-z0-9._-]+)==", re.MULTILINE)

@@ -71,4 +71,4 @@ def test_every_word_for_a_licence_means_an_allowed_one() -> None:
 def test_the_list_names_what_is_in_a_wheel_beside_python(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--list"]) == 0
 
-    assert "libx264, GPL-2.0-or-later" in capsys.readouterr().out
+    assert "libx265, GPL-2.0-or-later" in capsys.readouterr().out
