@@ -271,7 +271,9 @@ def serve(  # noqa: PLR0913, RUF100 - one parameter for each option
     renderer: Renderer = None,
     home: Home = None,
 ) -> None:
-    """Serve the page, the API and the jobs on this machine, for trying them; Ctrl-C ends it, and jobs go on later.
+    """Serve the page, the API and the jobs on this machine, for trying them.
+
+    Ctrl-C ends it, with exit code 0; jobs go on when it starts again.
 
     Signing in is only choosing a name, so nobody else can reach it unless told so.
     """
