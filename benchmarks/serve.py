@@ -19,6 +19,7 @@ from benchmarks.report import Measurement
 from statemachine import Execution
 from tests.e2e.serving import Serving, serving
 from tests.worker.handlers.api.desk import Desk
+from worker import telemetry
 from worker.providers.sqlite_rows import RowStore, Video
 
 JOBS = 1000
@@ -38,6 +39,7 @@ def measure() -> Iterator[Measurement]:
     if shutil.which("wrk") is None:
         print("serve: wrk is not installed (apt-get install wrk); nothing was measured", file=sys.stderr)
         return
+    telemetry.logger().setLevel("ERROR")  # what it logs would stand among the figures
     with tempfile.TemporaryDirectory() as folder:
         home = Path(folder)
         _fill(home)
