@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from moto import mock_aws
 
 from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.lambda_dispatcher import event_from_payload
@@ -50,8 +51,6 @@ class FuzzedWorker:
 
 @pytest.fixture(scope="module")
 def _worker() -> Iterator[FuzzedWorker]:
-    from moto import mock_aws  # noqa: PLC0415  takes 0.3 s, for this test alone
-
     with mock_aws(), pytest.MonkeyPatch.context() as patch:
         created(client_of(None), ONE_PART)
         client_of(None).put_item(TableName=ONE_PART.table_name, Item={"video_id": {"S": "video-1"}})
