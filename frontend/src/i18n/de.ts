@@ -152,7 +152,6 @@ export const de: AiVideoMessages = {
   'action.refresh': 'Neu laden',
   'action.sign_in': 'Anmelden',
   'action.dismiss': 'Schließen',
-  'action.pending': 'Einen Moment …',
 
   'error.title': 'Das Video konnte nicht fertiggestellt werden',
   'error.title.scene': 'Szene {n} konnte nicht erzeugt werden',

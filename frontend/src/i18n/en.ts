@@ -152,7 +152,6 @@ export const en = {
   'action.refresh': 'Look again',
   'action.sign_in': 'Sign in',
   'action.dismiss': 'Close',
-  'action.pending': 'One moment…',
 
   'error.title': 'The video could not be finished',
   'error.title.scene': 'Scene {n} could not be made',
