@@ -123,7 +123,8 @@ def unavailable() -> str | None:
         shutil.rmtree(folder)
     if done.returncode == 0:
         return None
-    return f"the provider hashicorp/aws is in no mirror on this machine, and not to be had: {said(done)[-300:]}"
+    why = " ".join(done.stderr.split())[:300]
+    return f"the provider hashicorp/aws is in no mirror on this machine, and not to be had elsewhere: {why}"
 
 
 def run(folder: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
