@@ -81,6 +81,17 @@ describe('asking', () => {
     expect(page.text()).toContain('Listening to the recording')
   })
 
+  test('what costs nothing is not made for a price', async () => {
+    const { estimate } = dryRun
+    const free = { ...dryRun, estimate: { ...estimate, cost_usd: { ...estimate.cost_usd, low: 0, high: 0 } } }
+    const page = await shown(anApi({ dryRun: () => Response.json(free) }))
+    await page.get('form').trigger('submit')
+    await settled()
+
+    expect(page.get('[data-confirm]').text()).toBe('Make it')
+    expect(page.get('dialog').text()).toContain('free of charge')
+  })
+
   test('whoever says no has spent nothing', async () => {
     const api = anApi({})
     const page = await shown(api)
