@@ -56,6 +56,7 @@ def _worker() -> Iterator[FuzzedWorker]:
         client_of(None).put_item(TableName=ONE_PART.table_name, Item={"video_id": {"S": "video-1"}})
         worker = FuzzedWorker()
         patch.setattr(lambda_function, "worker", lambda: worker)
+        patch.setattr(lambda_function, "foundation", lambda: worker)
         patch.setattr(lambda_function, "api", lambda: worker.desk.api)
         yield worker
 
