@@ -1,7 +1,7 @@
 locals {
   # As worker/telemetry.py writes them.
   metrics_namespace = "AiVideo"
-  metrics_service   = { service = "ai-video-worker" }
+  metrics_service   = { service = local.environment["POWERTOOLS_SERVICE_NAME"] }
   of_function       = { FunctionName = local.function_name }
 
   alarms = {
@@ -50,6 +50,20 @@ locals {
       threshold   = var.alarms.store_errors
       namespace   = local.metrics_namespace
       metric      = "StoreErrors"
+      dimensions  = local.metrics_service
+    }
+    parked = {
+      description = "A job stands in a state that the deployed version does not know. It is looked at again every 10 minutes, later daily; deploy a version that knows the state."
+      threshold   = var.alarms.parked
+      namespace   = local.metrics_namespace
+      metric      = "ParkedTurns"
+      dimensions  = local.metrics_service
+    }
+    after-work = {
+      description = "The end of a job could not be told, or its user's slot not be released, for a day. The log says why; nothing tries it again."
+      threshold   = var.alarms.after_work
+      namespace   = local.metrics_namespace
+      metric      = "AfterWorkGivenUp"
       dimensions  = local.metrics_service
     }
     daily-spend = {

@@ -43,7 +43,8 @@ locals {
     GOOGLE_CLOUD_PROJECT  = var.google_cloud_project
     GOOGLE_CLOUD_LOCATION = var.google_cloud_location
 
-    POWERTOOLS_LOG_LEVEL = var.log_level
+    POWERTOOLS_LOG_LEVEL    = var.log_level
+    POWERTOOLS_SERVICE_NAME = local.function_name # of logs and metrics; the alarms stand on it
   }
 
   environment = merge({ for name, value in local.settings : name => value if value != null }, var.extra_environment)

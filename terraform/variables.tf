@@ -663,6 +663,8 @@ variable "alarms" {
     Thresholds of the alarms. `failed_jobs`: in five minutes, more than this;
     `oldest_due_seconds`: how late a row may be woken; `silent_minutes`: without a sweep; `throttles` and `errors`:
     invocations in five minutes, more than this; `store_errors`: refusals of the table in five minutes, more than this;
+    `parked`: looks in five minutes at jobs that the deployed version does not know, more than this; `after_work`: ends
+    of jobs that were not told for a day, in five minutes, more than this;
     `daily_usd`: ordered from the vendor in a day (UTC), by all users, more than this.
   EOT
   type = object({
@@ -672,6 +674,8 @@ variable "alarms" {
     throttles          = optional(number, 0)
     errors             = optional(number, 0)
     store_errors       = optional(number, 10)
+    parked             = optional(number, 0)
+    after_work         = optional(number, 0)
     daily_usd          = optional(number, 100)
   })
   default  = {}
@@ -692,13 +696,13 @@ variable "alarms" {
 }
 
 variable "without_alarms" {
-  description = "Kinds of alarms that are not made: failed-jobs, oldest-due, sweep-silent, throttles, errors, store-errors, daily-spend."
+  description = "Kinds of alarms that are not made: failed-jobs, oldest-due, sweep-silent, throttles, errors, store-errors, parked, after-work, daily-spend."
   type        = set(string)
   default     = []
   nullable    = false
 
   validation {
-    condition     = length(setsubtract(var.without_alarms, ["failed-jobs", "oldest-due", "sweep-silent", "throttles", "errors", "store-errors", "daily-spend"])) == 0
+    condition     = length(setsubtract(var.without_alarms, ["failed-jobs", "oldest-due", "sweep-silent", "throttles", "errors", "store-errors", "parked", "after-work", "daily-spend"])) == 0
     error_message = "without_alarms names a kind that there is not; a misspelt one would be made."
   }
 }

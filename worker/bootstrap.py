@@ -14,7 +14,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from statemachine import Engine, Machine, PermanentError, Store
+from statemachine import Clock, Engine, Machine, PermanentError, Store
 from statemachine.engine import AfterWorkDoer
 from worker.foundation import Foundation, variable
 from worker.job import Job
@@ -32,6 +32,7 @@ from worker.ports import (
 )
 from worker.progress import LOCAL, Profile, vendor_profile
 from worker.rows import AudioHeader, Rows
+from worker.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,25 @@ CLIPS_AT_ONCE = 100
 
 
 class Worker(Foundation):
-    """The worker's parts.  Close it, or use it as a context manager: it may own child processes and a file."""
+    """The worker's parts.  Close it, or use it as a context manager: it may own child processes and a file.
+
+    Args:
+        on_spent: told how many USD each group of orders costs.
+    """
 
     # How long one turn of these states takes with vendors who do the work elsewhere.
     transcribing_turn = timedelta(minutes=3)
     rendering_turn = timedelta(minutes=2)
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        clock: Clock | None = None,
+        on_spent: Callable[[float], None] = lambda usd: None,  # noqa: ARG005  nobody wants to know
+    ) -> None:
+        super().__init__(settings, clock=clock)
+        self.on_spent = on_spent
 
     # --- where rows and objects are kept ---------------------------------------------------------------------------
 
@@ -236,6 +251,7 @@ class Worker(Foundation):
                 work_folder=self.work_folder,
                 softener=self.softener,
                 quota=self.quota,
+                on_spent=self.on_spent,
             ),
             longest_recording=self.settings.longest_recording,
             transcribing_turn=self.transcribing_turn,

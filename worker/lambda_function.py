@@ -49,7 +49,7 @@ def worker() -> Any:  # noqa: ANN401  its type would load what a sweep does not 
     # measured by `python -m benchmarks cold_import`)
     from worker.bootstrap import Worker  # noqa: PLC0415  as said
 
-    return Worker(settings)
+    return Worker(settings, on_spent=telemetry.record_spent)
 
 
 @cache

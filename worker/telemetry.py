@@ -4,6 +4,7 @@ Metrics are in the embedded metric format, namespace `AiVideo`; alarms are built
 the interface.  Nothing logged holds a prompt, a transcript or a secret.
 """
 
+import os
 from functools import cache
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
@@ -13,19 +14,25 @@ from statemachine import TurnResult
 from statemachine.sweeper import SweepReport
 
 NAMESPACE = "AiVideo"
-SERVICE = "ai-video-worker"
+
+
+@cache
+def service() -> str:
+    """The name under which logs and metrics stand: the installation's own, where the environment has one."""
+    # powertools' own variable; two installations in one account must not share their alarms.
+    return os.environ.get("POWERTOOLS_SERVICE_NAME") or "ai-video-worker"
 
 
 @cache
 def logger() -> Logger:
     """The one logger; JSON lines on standard output."""
-    return Logger(service=SERVICE)
+    return Logger(service=service())
 
 
 @cache
 def metrics() -> Metrics:
     """The metrics of this invocation; `flush` prints them."""
-    return Metrics(namespace=NAMESPACE, service=SERVICE)
+    return Metrics(namespace=NAMESPACE, service=service())
 
 
 def record_turn(result: TurnResult) -> None:
@@ -47,11 +54,18 @@ def record_turn(result: TurnResult) -> None:
     metrics().add_metric("Turns", MetricUnit.Count, 1)
     if result.kind in _COUNTED:
         metrics().add_metric(_COUNTED[result.kind], MetricUnit.Count, 1)
+    if result.kind == "finished" and result.reason:
+        metrics().add_metric("AfterWorkGivenUp", MetricUnit.Count, 1)
     if result.step_seconds:
         _single("StepSeconds", MetricUnit.Seconds, result.step_seconds, State=result.state)
     if result.kind == "failed" and execution is not None and execution.failure is not None:
         metrics().add_metric("Failures", MetricUnit.Count, 1)
         _single("FailuresByCode", MetricUnit.Count, 1, Code=execution.failure.code)
+
+
+def record_spent(usd: float) -> None:
+    """Count what was ordered from the vendor; an alarm stands on the day's sum."""
+    metrics().add_metric("SpentUsd", MetricUnit.NoUnit, usd)
 
 
 def record_sweep(report: SweepReport) -> None:
@@ -85,12 +99,13 @@ _COUNTED = {
     "advanced": "Advances",
     "ignored": "IgnoredEvents",
     "lost": "LostTurns",
+    "parked": "ParkedTurns",
 }
 
 
 def _single(name: str, unit: MetricUnit, value: float, **dimension: str) -> None:
     """A metric under one more dimension, in a line of its own: dimensions hold for a whole line."""
     with single_metric(name=name, unit=unit, value=value, namespace=NAMESPACE) as metric:
-        metric.add_dimension(name="service", value=SERVICE)
+        metric.add_dimension(name="service", value=service())
         for dimension_name, dimension_value in dimension.items():
             metric.add_dimension(name=dimension_name, value=dimension_value)

@@ -28,6 +28,7 @@ class Bench:
         self.media = FakeMediaStore()
         self.turn = FakeTurn(dict(data or planned_job_data()))
         ids = count(1)
+        self.spent_usd: list[float] = []
         self.ports = RenderPorts(
             renderer,
             FakeAssembler(),
@@ -35,6 +36,7 @@ class Bench:
             lambda: f"intent-{next(ids)}",
             softener=softener,
             quota=quota,
+            on_spent=self.spent_usd.append,
         )
 
     def step(self) -> Outcome:

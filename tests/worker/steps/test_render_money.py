@@ -8,8 +8,8 @@ from statemachine import Advance, Fail, TransientError, Wait
 from tests.worker.fakes import FakeRenderer, planned_job_data
 from tests.worker.steps.render_bench import Bench
 from worker.edits import retry_patch
-from worker.job import Job, Options, scene_key
-from worker.ports import AmbiguousSubmissionError, Clip, Refused
+from worker.job import Job, Options, committed_usd, scene_key
+from worker.ports import AmbiguousSubmissionError, Clip, NotAcceptedError, Refused
 
 # One UpdateItem of DynamoStore takes this many paths; its expression is limited to 4 KB.
 PATHS_OF_ONE_WRITE = 200
@@ -101,3 +101,20 @@ def test_a_plan_that_is_gone_costs_no_attempt_and_no_clip() -> None:
 
     assert outcome == Advance("rendered")
     assert bench.renderer.prompts == ["scene 0"]
+
+
+def test_what_is_ordered_is_told_in_dollars_and_what_was_refused_is_not() -> None:
+    """An alarm stands on the day's sum; an order whose answer was lost may have been accepted, so it counts."""
+    renderer = FakeRenderer(
+        at_submit={
+            1: AmbiguousSubmissionError("timeout"),
+            2: NotAcceptedError("PROVIDER_QUOTA", "later", is_retryable=True),
+        }
+    )
+    bench = Bench(renderer, planned_job_data(scenes=3))
+
+    outcome = bench.run()
+
+    assert isinstance(outcome, Advance)
+    assert sum(bench.spent_usd) == pytest.approx(committed_usd(bench.turn.job.vertex_ai_tasks.values()))
+    assert sum(bench.spent_usd) > 0

@@ -104,7 +104,7 @@ def _only_warnings() -> None:
     """The function's log and metrics are made for CloudWatch; here whoever watches the terminal wants trouble only."""
     telemetry.metrics().provider = _NoMetrics()
     telemetry.logger().setLevel(logging.WARNING)
-    for handler in logging.getLogger(telemetry.SERVICE).handlers:
+    for handler in logging.getLogger(telemetry.service()).handlers:
         if isinstance(handler, logging.StreamHandler):
             handler.setStream(sys.stderr)
 

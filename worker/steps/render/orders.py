@@ -113,6 +113,13 @@ def _order(now: Round, group: Sequence[SceneBeat]) -> None:
     results = now.side_by_side(lambda intent: _submit(now, intent, stop), intents)
     for intent, result in zip(intents, results, strict=True):
         _note_submission(now, intent, result)
+    spent = [
+        intent.attempt.price_usd
+        for intent, result in zip(intents, results, strict=True)
+        if not isinstance(result, NotAcceptedError)
+    ]
+    if spent:
+        now.ports.on_spent(sum(spent))
 
 
 def _intent(now: Round, beat: SceneBeat) -> Intent:

@@ -48,6 +48,7 @@ class RenderPorts:
         softener: rewrites what a content filter refused; without one a person is asked sooner.
         quota: shares the vendor's submissions among all jobs; without one every job takes what it wants.
         threads: calls to the vendor at a time.
+        on_spent: told, after each group of orders, how many USD they cost: all that were, or may have been, accepted.
     """
 
     renderer: ClipRenderer
@@ -58,3 +59,4 @@ class RenderPorts:
     softener: Softener | None = None
     quota: SubmissionQuota | None = None
     threads: int = SUBMIT_GROUP
+    on_spent: Callable[[float], None] = lambda usd: None  # noqa: ARG005  nobody wants to know
