@@ -167,10 +167,6 @@ class RequestId(Record):
         """`payload`: what was asked for, in one form however it was written."""
         return cls(_digest(user_id, video_id, key) + _digest(payload.decode()))
 
-    def is_same_request(self, known: str) -> bool:
-        """Whether `known` was made by this very request."""
-        return known == self.text
-
     def is_reused_key(self, known: str) -> bool:
         """Whether `known` was made with the same key for something else."""
         return known[:_DIGITS] == self.text[:_DIGITS] and known != self.text

@@ -6,7 +6,6 @@ can refuse comes before the write, and nothing is spent before it.
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import PurePosixPath
 from urllib.parse import quote
@@ -21,6 +20,7 @@ from statemachine.errors import (
     StoreUnavailableError,
     VersionConflictError,
 )
+from statemachine.record import Record
 from worker.edits import approve_patch, retry_patch
 from worker.handlers.api.estimate import Estimate, estimate, estimate_rest
 from worker.handlers.api.identity import Caller
@@ -28,7 +28,7 @@ from worker.handlers.api.parts import BUCKET_TIME, TABLE_TIME, ApiParts, Deadlin
 from worker.handlers.api.problems import KINDS, ProblemError
 from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
-from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data, remaining_usd
+from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data
 from worker.limits import Booking, LimitError, Limits, RequestId, Usage, booked
 from worker.models import VideoModel
 from worker.rows import AudioHeader, Row, UsageChange
@@ -50,8 +50,7 @@ _SAFE_IN_PREFIX = "-_."
 _LONGEST_FOLDER = 199
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(Record):
     """What became of a request.
 
     Attributes:
@@ -64,8 +63,7 @@ class Decided:
     is_replay: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(Record):
     """One request to change something."""
 
     parts: ApiParts
@@ -156,8 +154,7 @@ def job_on(row: Row) -> Execution:
 # --- start -----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Checked:
+class _Checked(Record):
     """A recording that can be made into a video, and what it takes."""
 
     key: str
@@ -329,15 +326,17 @@ class _Signalling:
         self._request = request
         self._parts = request.parts
         self._limits = request.parts.limits()
+        request_id = request.request_id
+        self._signal_id = request_id.text if request_id else os.urandom(16).hex()
 
     def decide(self) -> Decided | DryRunView:
         request, body = self._request, self._request.body
         row, usage = _look(request, self._limits)
         execution = job_on(row)
-        request_id = request.request_id
         if not body.dry_run:
-            if request_id is not None and request_id.is_same_request(execution.last_signal):
-                return Decided(202, execution, is_replay=True)
+            if execution.last_signal == self._signal_id:
+                # Ours: sent again by its client, or its answer was lost on the way to us.
+                return Decided(202, execution, is_replay=request.key is not None)
             _refuse_reused(request, execution)
         event, state = ("retried", "failed") if body.action == "retry" else ("approved", "reviewing")
         if execution.state != state:
@@ -356,7 +355,7 @@ class _Signalling:
                 event,
                 patch=_compact(patch, job, execution.data),
                 expected_version=execution.version,
-                signal_id=request_id.text if request_id else None,
+                signal_id=self._signal_id,
             )
         except EventNotAllowedError as error:
             raise _not_now(body.action, execution) from error
@@ -400,21 +399,25 @@ class _Signalling:
         """What is still to be paid, within the job's limit and the user's."""
         limit = _limit(job, patch)
         spent = committed_usd(job.vertex_ai_tasks.values())
-        remaining = remaining_usd(job, self._parts.model) if job.scene_beats else max(0.0, (limit or 0.0) - spent)
-        if job.scene_beats and limit is not None and spent + remaining > limit + 1e-9:
+        if rest is not None and limit is not None and spent + rest.usd_low > limit + 1e-9:
             raise ProblemError(
                 "COST_LIMIT_EXCEEDED",
-                f"${spent:.2f} are spent and ${remaining:.2f} are still to be paid; the limit is ${limit:.2f}: raise "
-                "it with options.maxCostUsd",
+                f"${spent:.2f} are spent and ${rest.usd_low:.2f} are still to be paid; the limit is ${limit:.2f}: "
+                "raise it with options.maxCostUsd",
                 more={
-                    "estimate": None if rest is None else rest.view().model_dump(mode="json"),
+                    "estimate": rest.view().model_dump(mode="json"),
                     "accrued_usd": round(spent, 4),
-                    "remaining_usd": round(remaining, 4),
+                    "remaining_usd": round(rest.usd_low, 4),
                     "limit_usd": limit,
                 },
             )
-        booking = Booking(execution.run_id, execution.version + 1, remaining, spent)
-        return _booked(self._request, self._limits, usage, booking)
+        # Until there are scenes, the most that it may come to, as at the start; before it is measured, the limit alone.
+        most = max(0.0, (limit or 0.0) - spent)
+        if rest is not None:
+            most = rest.usd_high if limit is None else min(most, rest.usd_high)
+        return _booked(
+            self._request, self._limits, usage, Booking(execution.run_id, execution.version + 1, most, spent)
+        )
 
     def _dry_run(self, job: Job, patch: Patch, rest: Estimate | None) -> DryRunView:
         body = self._request.body

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from statemachine import Execution, Patch, PermanentError
-from statemachine.errors import PatchError, VersionConflictError
+from statemachine.errors import PatchError, StoreUnavailableError, VersionConflictError
 from tests.worker.fakes import planned_job_data
 from tests.worker.handlers.api.desk import ADA, BOB, VIDEO, Desk
 from worker.after_work import AfterWork
@@ -125,6 +125,34 @@ def test_a_retry_within_the_users_limits_only(desk: Desk) -> None:
     desk.limits = Limits(daily_usd=0.5)
 
     assert act(desk, "retry").body["code"] == "DAILY_LIMIT_EXCEEDED"
+
+
+@pytest.mark.parametrize(("limit", "usd"), [(None, 2.4), (50.0, 2.4), (2.3, 2.3)])
+def test_a_retry_before_there_are_scenes_books_what_the_recording_may_cost(
+    desk: Desk, limit: float | None, usd: float
+) -> None:
+    """Else a user without a limit for each video would pass the day's, and one with a high limit never reach it."""
+    desk.post({"videoId": VIDEO, "options": {} if limit is None else {"maxCostUsd": limit}})
+    desk.run(turns=1)
+    desk.delete()
+    assert not desk.data().scene_beats
+    desk.limits = Limits(daily_usd=5)
+
+    answer = act(desk, "retry")
+
+    assert answer.status == 202
+    assert desk.rows.usage(ADA).spent_usd == pytest.approx(usd)
+
+
+def test_a_retry_before_there_are_scenes_is_refused_where_the_least_passes_the_limit(desk: Desk) -> None:
+    desk.post()
+    desk.run(turns=1)
+    desk.delete()
+
+    answer = act(desk, "retry", options={"maxCostUsd": 1})
+
+    assert (answer.status, answer.body["code"]) == (422, "COST_LIMIT_EXCEEDED")
+    assert desk.job().state == "failed"
 
 
 @pytest.mark.parametrize("state", ["processing", "reviewing", "completed"])
@@ -452,6 +480,26 @@ def test_a_decision_that_always_meets_another_write_gives_up(desk: Desk, monkeyp
 
     assert (answer.status, answer.body["code"]) == (503, "BUSY")
     assert len(tries) == TRIES
+
+
+def test_a_decision_whose_answer_was_lost_is_known_again_without_a_key(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever approves once must not be told that it is too late to approve."""
+    in_review(desk)
+    original, answers = desk.store.signal, iter(["lost"])
+
+    def losing(execution: Execution, *, patch: Patch) -> None:
+        original(execution, patch=patch)
+        if next(answers, None):
+            raise StoreUnavailableError("the answer was lost")
+
+    monkeypatch.setattr(desk.store, "signal", losing)
+
+    answer = act(desk, "approve")
+
+    assert (answer.status, answer.body["phase"]) == (202, "rendering")
+    assert "Idempotent-Replayed" not in answer.headers
 
 
 def test_a_row_that_is_deleted_meanwhile_is_no_video_any_more(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
