@@ -87,7 +87,7 @@ demo-story: $(SET_UP) ## Turn the lighthouse story into out/demo-story.mp4
 # The page is built anew at every start: that takes seconds, and never shows an old one.
 .PHONY: serve
 serve: $(SET_UP) frontend/node_modules/.package-lock.json ## Serve page, API and jobs on this machine (SERVE_FLAGS='--port 8081')
-	cd frontend && npx vite build --config vite.demo.config.ts --logLevel warn
+	npm run demo:build --prefix frontend --silent
 	@mkdir -p out
 	$(PY) -m worker serve --home out/home $(SERVE_FLAGS)
 
@@ -181,6 +181,16 @@ frontend-test: $(FRONTEND) ## Test the Vue components
 
 check: frontend-check
 test: frontend-test
+
+.PHONY: page-test
+page-test: $(SET_UP) $(FRONTEND) ## Try the page in Chromium against the real server (PAGE_FLAGS='--grep offline' chooses)
+	scripts/chromium.sh
+	npm run demo:build --prefix frontend --silent
+	npm run test:page --prefix frontend --silent -- $(PAGE_FLAGS)
+
+e2e: page-test
+e2e-smoke: page-test
+e2e-smoke: PAGE_FLAGS := --grep @smoke
 
 # ---- generated files
 

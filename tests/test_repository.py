@@ -259,7 +259,7 @@ def test_every_python_that_the_project_supports_is_tried() -> None:
     assert f"for version in {' '.join(supported)}; do" in (ROOT / "scripts" / "test_all.sh").read_text()
 
 
-@pytest.mark.parametrize("name", [".ci/run", "scripts/set_up.sh", "scripts/test_all.sh"])
+@pytest.mark.parametrize("name", [".ci/run", "scripts/chromium.sh", "scripts/set_up.sh", "scripts/test_all.sh"])
 def test_command_can_be_executed(name: str) -> None:
     assert os.access(ROOT / name, os.X_OK)
 
