@@ -10,13 +10,13 @@ import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
 import boto3
 
+from statemachine.record import Record
 from worker.links import SigningWindow, signing_window
 
 _ALGORITHM = "AWS4-HMAC-SHA256"
@@ -26,8 +26,7 @@ _SAVED = "response-content-disposition"
 _PLAIN = re.compile(r"[A-Za-z0-9_.~/-]*")
 
 
-@dataclass(frozen=True, slots=True)
-class SigningKey:
+class SigningKey(Record):
     """Credentials as they are at one moment.
 
     Attributes:
@@ -81,8 +80,7 @@ class S3Links:
         return f"{form.site}{path}?{query}&X-Amz-Signature={signature}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Record):
     """What all addresses of one window have in common.
 
     Attributes:

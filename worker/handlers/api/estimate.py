@@ -1,10 +1,9 @@
 """What a video of a recording takes, before anything is known but the recording's length.  Pure."""
 
-from dataclasses import dataclass
 from datetime import datetime
 
 from statemachine import Execution
-from worker.costs import clips
+from statemachine.record import Record
 from worker.handlers.api.responses import EstimateView, SecondsRange, UsdRange
 from worker.job import Job, Options, Recording, remaining_usd
 from worker.models import VideoModel
@@ -14,8 +13,7 @@ from worker.progress import Profile, TimeLeft, progress
 _ANY_NUMBER = 10_000
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(Record):
     """From the least that it can be to the most: where the cuts fall decides between them."""
 
     scenes: int
@@ -44,6 +42,9 @@ def estimate(
     Raises:
         PermanentError: code TOO_LONG, the scenes that are allowed do not cover it.
     """
+    # A look at a job that has its scenes, which is most looks, needs no prices.
+    from worker.costs import clips  # noqa: PLC0415  as said
+
     made = clips(duration_seconds, model=model, max_scenes=options.max_scenes)
     return Estimate(
         scenes=made.scenes,

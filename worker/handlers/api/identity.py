@@ -1,10 +1,10 @@
 """Who calls: the claims that API Gateway's authorizer has checked."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from statemachine.record import Record
 from worker.handlers.api.problems import ProblemError
 
 GROUPS_CLAIM = "cognito:groups"
@@ -16,8 +16,7 @@ _JAVA_DATE = "%a %b %d %H:%M:%S UTC %Y"
 _LONGEST_ID = 256
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Record):
     """A person who is signed in.
 
     Attributes:

@@ -6,12 +6,12 @@ many tries of connecting and reading, and the SDK's pauses of up to 1, 2, 4, …
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from statemachine import Clock, Engine, Store
 from statemachine.errors import DispatchError
+from statemachine.record import Record
 from worker.bootstrap import Worker
 from worker.handlers.api.problems import ProblemError
 from worker.job import Job
@@ -36,8 +36,7 @@ DISPATCH_TIME = timedelta(seconds=9)  # two of 1 + 3 s
 LIMITS_TIME = timedelta(seconds=7)  # two of 1 + 2 s
 
 
-@dataclass(frozen=True, slots=True)
-class ApiParts:
+class ApiParts(Record):
     """The parts; what GET does not need is built when it is asked for.
 
     Attributes:
@@ -91,8 +90,7 @@ class ApiParts:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Deadline:
+class Deadline(Record):
     """When a request has to be answered."""
 
     clock: Clock

@@ -1,20 +1,19 @@
 """What may be wrong with a request, as problem details (RFC 9457): a stable `code`, what is wrong, what to do."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from statemachine import JsonValue
+from statemachine.record import Record
 from worker.handlers.api.responses import EstimateView
 
 CONTENT_TYPE = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Record):
     """What all problems of one code have in common."""
 
     status: int

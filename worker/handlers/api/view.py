@@ -5,12 +5,13 @@ Left out for everybody but operators: vendors' names of things, vendors' own wor
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 from statemachine import NOT_ACCEPTED, Execution, Failure, JsonValue
 from statemachine.errors import StoreCorruptError
+from statemachine.record import Record
 from worker.handlers.api import responses
 from worker.handlers.api.estimate import estimate_begun, seconds_range
 from worker.job import (
@@ -74,8 +75,7 @@ _STAGES: Mapping[str, responses.FilterStage] = {"prompt": "prompt", "output": "o
 _HOPELESS_ACTIONS = frozenset({"upload_other_audio", "none"})
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
+class Look(Record):
     """A job at one moment, and who looks."""
 
     execution: Execution
@@ -84,16 +84,26 @@ class Look:
     profile: Profile
     for_operator: bool = False
     may_act: bool = True
-    job: Job = field(init=False)
-    beats: tuple[SceneBeat, ...] = field(init=False)
-    tasks: tuple[SceneTask, ...] = field(init=False)
-    progress: Progress = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "job", Job.model_validate(self.execution.data))
-        object.__setattr__(self, "beats", self.job.beats)
-        object.__setattr__(self, "tasks", self.job.tasks)
-        object.__setattr__(self, "progress", progress(self.execution, self.job, self.now, self.profile))
+    @cached_property
+    def job(self) -> Job:
+        """What the record holds."""
+        return Job.model_validate(self.execution.data)
+
+    @cached_property
+    def beats(self) -> tuple[SceneBeat, ...]:
+        """The scenes in their order."""
+        return self.job.beats
+
+    @cached_property
+    def tasks(self) -> tuple[SceneTask, ...]:
+        """One for each scene, in the same order."""
+        return self.job.tasks
+
+    @cached_property
+    def progress(self) -> Progress:
+        """How far the job is."""
+        return progress(self.execution, self.job, self.now, self.profile)
 
     @property
     def poll_after_seconds(self) -> int | None:
