@@ -18,6 +18,7 @@ from itertools import islice
 from typing import Any, Literal
 
 from pydantic import ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -33,7 +34,7 @@ from statemachine.errors import (
 from worker.after_work import AfterWork
 from worker.bootstrap import Worker
 from worker.edits import retry_patch
-from worker.job import Job
+from worker.job import TASKS, Job
 from worker.local.terminal import Look, job_page, print_line
 from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob
 from worker.settings import Settings
@@ -53,6 +54,9 @@ _MOST_DUE = 10_000
 _AHEAD = timedelta(days=2)  # everything active: the longest wait is that of a parked job, a day
 
 _PREFIX = "AI_VIDEO_"
+
+# Of a scene of which nobody knows whether its clip was ordered.
+_AMBIGUOUS = "AMBIGUOUS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -330,8 +334,23 @@ class _Doing:
         return _Done("done", f"would {self.verb}", job_id, f"{code}in {seen.failed_in or seen.state}")
 
 
+class _SettingsOfFunction(Settings):
+    """As the function has them: what is set in an operator's own shell must not point at another table."""
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  as pydantic-settings calls it
+        init_settings: PydanticBaseSettingsSource,
+        *_: Any,  # noqa: ANN401  the sources that are left out
+        **__: Any,  # noqa: ANN401  as above
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what is given."""
+        return (init_settings,)
+
+
 def settings_of(environment: Mapping[str, str], *, function_name: str, table_name: str | None) -> Settings:
-    """The settings that a deployed function has, for its operator.
+    """The settings that a deployed function has, for its operator; without a function those of the environment here.
 
     Raises:
         PermanentError: code SETTINGS_INVALID.
@@ -343,7 +362,7 @@ def settings_of(environment: Mapping[str, str], *, function_name: str, table_nam
     if table_name is not None:
         given["table_name"] = table_name
     try:
-        return Settings.model_validate(given)
+        return (_SettingsOfFunction if function_name else Settings).model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = "".join(f"{_PREFIX}{str(part).upper()}: " for part in first["loc"])
@@ -392,9 +411,19 @@ def _is_meant(verb: Verb, execution: Execution | None, wanted: Wanted) -> bool:
     if execution is None:
         return False
     failure = execution.failure
+    if verb == "retry" and _AMBIGUOUS not in wanted.codes and _has_ambiguous_scene(execution):
+        return False  # it may have been paid for, and a retry would pay once more
     if verb != "retry" or failure is None or failure.code in wanted.codes:
         return True
     return failure.code != "CANCELLED" and failure.is_retryable
+
+
+def _has_ambiguous_scene(execution: Execution) -> bool:
+    tasks = execution.data.get(TASKS[0])
+    return isinstance(tasks, Mapping) and any(
+        isinstance(task, Mapping) and (task.get("status"), task.get("error_code")) == ("failed", _AMBIGUOUS)
+        for task in tasks.values()
+    )
 
 
 def _found(store: DynamoJobs, execution_id: str) -> FoundJob:

@@ -229,6 +229,20 @@ def test_what_a_person_stopped_or_what_would_fail_again_is_retried_only_by_its_n
     assert ids(desk.do("retry", "hopeless")) == ["hopeless"]
 
 
+@pytest.mark.parametrize("code", ["AMBIGUOUS", "PROVIDER_ERROR"])
+def test_a_clip_that_may_have_been_paid_for_is_ordered_again_only_by_its_name(desk: Desk, code: str) -> None:
+    """Whichever scene gave the job its code."""
+    data = {**planned_job_data(), "processing_steps": {"rendering": {}}}
+    tasks: Any = data["vertex_ai_tasks"]
+    tasks["001"] |= {"status": "failed", "error_code": "AMBIGUOUS"}
+    desk.put("a", data=data, failure=failure(code))
+
+    assert ids(desk.do("retry", "--since", "3h")) == []
+    assert ids(desk.do("retry", "--code", "PROVIDER_ERROR")) == []
+    assert ids(desk.do("retry", "a")) == ["a"]
+    assert ids(desk.do("retry", "--code", "AMBIGUOUS", "--code", "PROVIDER_ERROR")) == ["a"]
+
+
 def test_a_scene_that_needs_other_words_is_skipped_and_said(desk: Desk) -> None:
     data = {**planned_job_data(), "processing_steps": {"rendering": {}}}
     tasks: Any = data["vertex_ai_tasks"]
@@ -335,6 +349,20 @@ def test_the_settings_are_those_of_the_deployed_function() -> None:
 
     assert (settings.table_name, settings.starts, settings.function_name) == ("videos", False, "worker")
     assert settings_of(environment, function_name="", table_name="other").table_name == "other"
+
+
+def test_the_shell_of_whoever_operates_a_function_changes_nothing_of_its_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A table that a person has tried something on must not be taken for the function's."""
+    monkeypatch.setenv("AI_VIDEO_TABLE_NAME", "mine")
+    monkeypatch.setenv("AI_VIDEO_STARTS", "false")
+
+    of_function = settings_of({"AI_VIDEO_BUCKET": "media"}, function_name="worker", table_name=None)
+    of_shell = settings_of({}, function_name="", table_name=None)
+
+    assert (of_function.table_name, of_function.starts, of_function.bucket) == ("video_metadata", True, "media")
+    assert (of_shell.table_name, of_shell.starts) == ("mine", False)
 
 
 def test_a_setting_that_is_wrong_is_named_without_its_value() -> None:
