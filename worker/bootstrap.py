@@ -202,7 +202,11 @@ class Worker(Foundation):
     @property
     def model(self) -> VideoModel:
         """What the chosen renderer can do, and its price; told without building it."""
-        return VEO_MODELS[self.settings.veo_model] if self.settings.renderer == "veo" else STORYBOARD
+        settings = self.settings
+        if settings.renderer != "veo":
+            return STORYBOARD
+        model = VEO_MODELS[settings.veo_model]
+        return replace(model, per_minute=settings.veo_per_minute) if settings.veo_per_minute else model
 
     @property
     def profile(self) -> Profile:
@@ -219,6 +223,20 @@ class Worker(Foundation):
     def work_folder(self) -> Path | None:
         """Where turns keep their working files; None for the system's own place."""
         return None
+
+    def require_parts(self) -> None:
+        """Find out, before a job begins or goes on, that a chosen part cannot work at all.
+
+        The worker itself knows which parts it has: the same settings are right for one machine and wrong for the
+        function.  Nothing is asked of a vendor and no vendor's SDK is loaded; a part that stands is not built again.
+
+        Raises:
+            PermanentError: codes PART_UNAVAILABLE, SETTING_MISSING, VEO_BUCKET_MISSING.
+        """
+        for part in (self.transcriber, self.planner, self.renderer):
+            del part  # built: what it cannot do without is there
+        if self.settings.planner == "openai" and not self.settings.secret_id:
+            _openai_key()  # the planner itself asks for it when it plans
 
     def _not_here(self, part: str) -> PermanentError:
         chosen = getattr(self.settings, part)

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from statemachine import Clock, Engine, PermanentError, Renewal
+from statemachine.engine import AfterWorkDoer
 from statemachine.memory import MemoryDispatcher
 from statemachine.sqlite import SqliteStore
 from worker.bootstrap import Worker
@@ -101,12 +102,10 @@ class LocalWorker(Worker):
         return replace(profile, concurrency=self.settings.child_processes)
 
     def require_parts(self) -> None:
-        """Find out, before a job begins or goes on, that a chosen part cannot work at all.
-
-        Nothing is asked of a vendor: that is what `worker doctor` does.
+        """As `Worker`; whether vendors accept what is set, `worker doctor` asks them.
 
         Raises:
-            PermanentError: codes PART_UNAVAILABLE, SETTING_MISSING, VEO_BUCKET_MISSING, HOME_UNUSABLE.
+            PermanentError: also code HOME_UNUSABLE.
         """
         settings = self.settings
         if settings.transcriber == "aws" and settings.media != "s3":
@@ -122,8 +121,7 @@ class LocalWorker(Worker):
             require_account()
         if settings.planner == "openai" and not settings.secret_id:
             openai_key_of_environment()
-        for part in (self.transcriber, self.planner, self.renderer):
-            del part  # built: what it cannot do without is there
+        super().require_parts()
 
     def openai_key(self) -> str:
         """The key of OpenAI's API, for whoever looks at the account.
@@ -144,6 +142,11 @@ class LocalWorker(Worker):
         return str(self._google.token())
 
     @cached_property
+    def after_work(self) -> AfterWorkDoer | None:
+        """Nothing: whoever types a command is not counted, and waits for the end."""
+        return None
+
+    @cached_property
     def engine(self) -> Engine[Job]:
         """Runs the pipeline; a killed process leaves its job free within the lease of 10 s."""
         return Engine(
@@ -152,6 +155,7 @@ class LocalWorker(Worker):
             dispatcher=self.dispatcher,
             clock=self.clock,
             renewal=Renewal(on_overrun=self._kill_children),
+            after_work=self.after_work,
         )
 
     @cached_property

@@ -42,8 +42,7 @@ class ApiParts(Record):
     Attributes:
         engine_on: the engine on a store that knows what this request has read, for as long as the request may take.
         probe: the header of the recording with this key; its second argument is called before each read.
-        require_parts: builds what a job will need, and raises PermanentError where this worker cannot: what could only
-            fail in its first turn must not begin.
+        require_parts: raises PermanentError where a job could only fail in its first turn: it must not begin.
     """
 
     settings: Settings
@@ -70,12 +69,6 @@ class ApiParts(Record):
                 after_work=worker.after_work,
             )
 
-        def require_parts() -> None:
-            # The worker itself knows which parts it has: the same settings are right for one machine and wrong for the
-            # function.  Building loads no vendor's SDK; a part that stands is not built again.
-            for part in (worker.transcriber, worker.planner, worker.renderer):
-                del part
-
         return cls(
             settings=worker.settings,
             clock=worker.clock,
@@ -86,7 +79,7 @@ class ApiParts(Record):
             limits=lambda: worker.limits(),  # noqa: PLW0108  SSM's client is made when it is asked for
             engine_on=engine_on,
             probe=worker.probe,
-            require_parts=require_parts,
+            require_parts=worker.require_parts,
         )
 
 

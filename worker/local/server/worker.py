@@ -5,7 +5,8 @@ from contextlib import suppress
 from datetime import timedelta
 from functools import cached_property
 
-from statemachine import Clock, Engine, Execution, PermanentError, Renewal
+from statemachine import Clock, Engine, Execution, PermanentError
+from worker.bootstrap import Worker
 from worker.job import Job, Recording, Transcript
 from worker.links import LinkSigner
 from worker.local import parts
@@ -29,6 +30,9 @@ class ServedWorker(LocalWorker):
         self._base = base
         self._others: dict[Settings, ServedWorker] = {}
         self._making = threading.Lock()
+
+    # Users are counted here as behind the function, and who is to be told of an end is told.
+    after_work = Worker.after_work
 
     @cached_property
     def store(self) -> RowStore:
@@ -58,18 +62,6 @@ class ServedWorker(LocalWorker):
         """As `LocalWorker`; the offline recogniser hears one recording at a time, with every child that it has."""
         transcriber = super().transcriber
         return OneAtATime(transcriber) if self.settings.transcriber == "sphinx" else transcriber
-
-    @cached_property
-    def engine(self) -> Engine[Job]:
-        """As `LocalWorker`, with what is done after a job's end."""
-        return Engine(
-            self.machine,
-            store=self.store,
-            dispatcher=self.dispatcher,
-            clock=self.clock,
-            renewal=Renewal(on_overrun=self._kill_children),
-            after_work=self.after_work,
-        )
 
     def engine_of(self, execution: Execution) -> Engine[Job]:
         """The engine with the parts that this job was begun with."""

@@ -98,6 +98,17 @@ def test_a_function_without_a_vendors_setting_says_which(monkeypatch: pytest.Mon
         required(Worker(Settings.model_validate(AT_VENDORS)))
 
 
+@pytest.mark.usefixtures("account")
+def test_a_function_that_plans_with_a_model_needs_its_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Found out in planning, it would have cost a transcription."""
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    settings = {**AT_VENDORS, "planner": "openai"}
+
+    required(Worker(Settings.model_validate({**settings, "secret_id": "keys"})))
+    with pytest.raises(PermanentError, match="OPENAI_API_KEY"):
+        required(Worker(Settings.model_validate(settings)))
+
+
 def test_one_machine_has_the_parts_that_a_function_has_not(tmp_path: Path) -> None:
     """The same handler serves both, so the settings alone do not say it."""
     required(LocalWorker(Settings(home=tmp_path)))

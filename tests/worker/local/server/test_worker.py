@@ -6,6 +6,7 @@ from tests.worker.fakes import FakeTranscriber, spoken
 from tests.worker.local.server.premises import Premises
 from worker.job import Recording, Transcript
 from worker.local.server.worker import OneAtATime, ServedWorker
+from worker.local.worker import LocalWorker
 from worker.providers.signed_links import SignedLinks
 from worker.settings import Settings
 
@@ -67,6 +68,14 @@ def test_a_job_begun_with_the_same_parts_needs_no_others(house: Premises) -> Non
     house.start(video_id)
 
     assert house.worker.engine_of(house.worker.store.get(video_id)) is house.worker.engine
+
+
+def test_a_jobs_end_frees_its_owners_place_on_the_server_and_nobodys_on_a_command_line(tmp_path: Path) -> None:
+    settings = Settings(home=tmp_path, concurrent_jobs=1)
+
+    with ServedWorker(settings) as served, LocalWorker(settings) as alone:
+        assert served.after_work is not None
+        assert alone.after_work is None
 
 
 def test_addresses_lead_to_this_server_unless_objects_lie_in_a_bucket(tmp_path: Path) -> None:
