@@ -16,6 +16,7 @@ from itertools import accumulate, count, repeat
 from pathlib import Path
 
 from benchmarks.report import Measurement
+from statemachine.clock import Clock
 from statemachine.dispatcher import Event
 from statemachine.engine import Engine, TurnResult
 from statemachine.machine import Machine
@@ -132,7 +133,7 @@ def _looking(way: Cadence) -> Iterator[None]:
 # --- vendors that take their time ------------------------------------------------------------------------------------
 
 
-def _clip_seconds(chance: random.Random) -> float:
+def clip_seconds(chance: random.Random) -> float:
     """Log-normal through the median and the ninth decile of the model, never outside what was seen."""
     median, ninth = VEO_3_1_FAST.p50.total_seconds(), VEO_3_1_FAST.p90.total_seconds()
     spread = math.log(ninth / median) / 1.2816
@@ -142,7 +143,7 @@ def _clip_seconds(chance: random.Random) -> float:
 class SlowTranscriber(FakeTranscriber):
     """Has the transcript when so many seconds have gone by."""
 
-    def __init__(self, transcript: Transcript, clock: VirtualClock, seconds: float) -> None:
+    def __init__(self, transcript: Transcript, clock: Clock, seconds: float) -> None:
         super().__init__(transcript)
         self._clock, self._ready_at = clock, clock.now() + timedelta(seconds=seconds)
 
@@ -159,7 +160,7 @@ class SlowTranscriber(FakeTranscriber):
 class SlowPlanner(FakePlanner):
     """Thinks for as long as a language model does, while its caller waits."""
 
-    def __init__(self, clock: VirtualClock) -> None:
+    def __init__(self, clock: Clock) -> None:
         super().__init__()
         self._clock = clock
 
@@ -173,7 +174,7 @@ class SlowPlanner(FakePlanner):
 class SlowAssembler(FakeAssembler):
     """Takes its time over the recording's length."""
 
-    def __init__(self, clock: VirtualClock, *, duration_seconds: float) -> None:
+    def __init__(self, clock: Clock, *, duration_seconds: float) -> None:
         super().__init__(duration_seconds=duration_seconds)
         self._clock = clock
 
@@ -244,7 +245,7 @@ class Drawn:
     def of(cls, scenes: int, draw: int) -> "Drawn":
         """The same numbers give the same luck."""
         chance = random.Random(f"{scenes}/{draw}")  # noqa: S311  repeatable on purpose, and no secret
-        takes, audio = [_clip_seconds(chance) for _ in range(scenes)], SECONDS[scenes]
+        takes, audio = [clip_seconds(chance) for _ in range(scenes)], SECONDS[scenes]
         return cls(chance, audio, takes, _transcribing(audio) * chance.uniform(*TRANSCRIBING_SPREAD))
 
     def machine(

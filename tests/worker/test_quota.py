@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from worker.quota import GRACE_MS, WINDOW_MS, Ledger, take
+from worker.quota import GRACE_MS, MOST_PLACES, MOST_PLACES_EACH, WINDOW_MS, Ledger, take
 
 HOUR_MS = 3_600_000
 
@@ -135,6 +135,72 @@ def test_a_thousand_waiting_jobs_do_not_storm() -> None:
     assert len(outcome.done_ms) == 1000
     assert busiest <= 10, "times a second"
     assert len(returns) <= 3 * 1000
+
+
+def test_a_full_queue_turns_newcomers_away_and_has_nothing_to_write() -> None:
+    ledger = with_waiting({"ada": MOST_PLACES_EACH})
+
+    after, grant = take(ledger, per_minute=10, owner="ada", job="one too many", wanted=1, now_ms=1)
+
+    assert after is ledger
+    assert grant.count == 0
+    # A hundred tokens stand before it, ten a minute, and one minute's are taken.
+    assert 5 * WINDOW_MS <= grant.retry_after_ms <= 11 * WINDOW_MS
+
+
+def test_jobs_that_were_turned_away_do_not_come_back_together() -> None:
+    ledger = with_waiting({"ada": MOST_PLACES_EACH})
+
+    grants = [take(ledger, per_minute=10, owner="ada", job=f"n{n}", wanted=1, now_ms=1)[1] for n in range(600)]
+
+    busiest = max(Counter(grant.retry_after_ms // 1000 for grant in grants).values())
+    assert busiest <= 10, "times a second"
+
+
+def test_a_user_without_a_place_finds_one_where_others_find_none() -> None:
+    ledger = with_waiting({f"user-{number}": MOST_PLACES_EACH for number in range(MOST_PLACES // MOST_PLACES_EACH)})
+    ledger, _ = take(ledger, per_minute=10, owner="bob", job="b1", wanted=1, now_ms=1)
+
+    after, _ = take(ledger, per_minute=10, owner="bob", job="b2", wanted=1, now_ms=2)
+
+    assert "b1" in after.waiting
+    assert "b2" not in after.waiting
+
+
+def test_no_crowd_makes_the_ledger_longer_than_a_row_should_be() -> None:
+    ledger = with_waiting({f"{number:012x}": 1 for number in range(3 * MOST_PLACES)})
+
+    assert len(ledger.waiting) == 2 * MOST_PLACES
+    assert len(ledger.as_json()) < 64 * 1024
+
+
+def test_no_token_stays_unused_while_jobs_without_a_place_wait() -> None:
+    crowd = [Asker(10 * number, "ada", f"a{number}", 4) for number in range(5 * MOST_PLACES_EACH)]
+
+    outcome = served(crowd, per_minute=50)
+
+    windows = math.ceil(len(crowd) * 4 / 50) - 1
+    assert len(outcome.done_ms) == len(crowd)
+    assert max(outcome.done_ms.values()) <= 1.06 * windows * WINDOW_MS
+
+
+def test_small_users_are_served_in_turn_beside_a_crowd_that_has_no_places_left() -> None:
+    crowd = [Asker(number, "ada", f"a{number}", 4) for number in range(10 * MOST_PLACES_EACH)]
+    small = [Asker(10_000 + number, f"user-{number}", f"s{number}", 4) for number in range(50)]
+
+    outcome = served([*crowd, *small], per_minute=50, until_ms=HOUR_MS)
+
+    last = max(outcome.done_ms[asker.job] for asker in small)
+    assert last <= 6 * WINDOW_MS, "51 users, four turns of 51 clips"
+
+
+def with_waiting(users: dict[str, int]) -> Ledger:
+    """A ledger whose minute is taken, with so many jobs waiting for each user."""
+    ledger, _ = take(Ledger(), per_minute=10, owner="first", job="first", wanted=10, now_ms=0)
+    for owner, jobs in users.items():
+        for number in range(jobs):
+            ledger, _ = take(ledger, per_minute=10, owner=owner, job=f"{owner}-{number}", wanted=1, now_ms=0)
+    return ledger
 
 
 def test_a_job_that_never_comes_back_loses_its_place_and_holds_nobody_up() -> None:

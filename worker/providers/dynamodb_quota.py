@@ -40,7 +40,8 @@ _NAME_BYTES = 6
 class DynamoQuota:
     """Keeps the ledger of each model in a row of the table; implements `worker.ports.SubmissionQuota`.
 
-    One consistent read and one conditional write; a model without a limit costs neither.
+    One consistent read and one conditional write, which a job without a place is spared; a model without a limit costs
+    neither.
     """
 
     def __init__(self, client: DynamoClient, *, layout: TableLayout) -> None:
@@ -65,7 +66,7 @@ class DynamoQuota:
             after, grant = quota.take(
                 ledger, per_minute=model.per_minute, owner=owner, job=job, wanted=wanted, now_ms=to_ms(now)
             )
-            refused = self._write(model, after, revision)
+            refused = None if after is ledger else self._write(model, after, revision)
             if refused is None:
                 return Granted(grant.count, timedelta(milliseconds=grant.retry_after_ms))
             item = refused

@@ -15,6 +15,7 @@ from statemachine.aws.table_layout import TableLayout
 from tests import dynamodb_tables as tables
 from tests.aws_wire import Answer, Wire
 from tests.worker.fakes import FAKE_MODEL, NOON
+from worker import quota as ledgers
 from worker.models import VEO_3_1_FAST
 from worker.ports import Granted, SubmissionQuota
 from worker.providers.dynamodb_quota import DynamoQuota
@@ -68,6 +69,21 @@ def test_models_do_not_share_their_minutes(quota: SubmissionQuota) -> None:
 
 def test_a_model_without_a_limit_is_never_waited_for(quota: SubmissionQuota) -> None:
     assert quota.take(FAKE_MODEL, owner_id="ada", job_id="a", wanted=500, now=NOON) == Granted(500, timedelta(0))
+
+
+def test_a_job_that_finds_no_place_costs_no_write(
+    client: DynamoDBClient, layout: TableLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "MOST_PLACES_EACH", 1)
+    wire, quota = Wire(client), DynamoQuota(client, layout=layout)
+    for job in ("a", "b"):
+        quota.take(MODEL, owner_id="ada", job_id=job, wanted=10, now=NOON)
+    before = len(wire.operations)
+
+    turned_away = quota.take(MODEL, owner_id="ada", job_id="c", wanted=10, now=NOON)
+
+    assert turned_away.count == 0
+    assert wire.operations[before:] == ["GetItem"]
 
 
 def test_a_take_is_one_read_and_one_conditional_write(client: DynamoDBClient, layout: TableLayout) -> None:
