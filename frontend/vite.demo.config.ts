@@ -21,6 +21,8 @@ export default defineConfig({
     // The page's policy allows nothing inline; everything comes from the server's own address.
     assetsInlineLimit: 0,
     modulePreload: { polyfill: false },
+    // It warns of a slow build wherever the machine is busy.
+    rollupOptions: { checks: { pluginTimings: false } },
   },
   // The name in the address stays: the worker signs addresses for whoever asks.
   server: { host: '127.0.0.1', proxy: { '/api': { target: WORKER }, '/media': { target: WORKER } } },

@@ -24,6 +24,8 @@ function isProgram(path: string): boolean {
 
 export default defineConfig({
   testDir: '.',
+  // Pictures for people are no tests: `npm run pictures`.
+  testIgnore: process.env.PICTURES ? undefined : '**/pictures.spec.ts',
   outputDir: '../../out/page',
   // Each has servers of its own, which draw and encode: with more they would only wait for each other.
   workers: 2,

@@ -40,6 +40,8 @@ interface WorkerFixtures {
   served: Served
   /** The id of a finished video of Ada's on `served`. */
   finished: string
+  /** As `served`, with the sample recordings and an old film that a new home begins with. */
+  furnished: Served
   /** As `served`, with sign-ins that last two seconds only. */
   forgetful: Served
   /** Orders its clips from simulated vendors. */
@@ -76,7 +78,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
 
   served: [
     async ({ folder }, use) => {
-      await serving(join(folder, 'home'), [], {}, use)
+      await serving(join(folder, 'home'), ['--empty'], {}, use)
     },
     { scope: 'worker', timeout: STARTED_WITHIN_MS + ENDED_WITHIN_MS },
   ],
@@ -95,9 +97,16 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
     { scope: 'worker', timeout: 150_000 },
   ],
 
+  furnished: [
+    async ({ folder }, use) => {
+      await serving(join(folder, 'furnished'), [], {}, use)
+    },
+    { scope: 'worker', timeout: STARTED_WITHIN_MS + ENDED_WITHIN_MS },
+  ],
+
   forgetful: [
     async ({ folder }, use) => {
-      await serving(join(folder, 'forgetful'), ['--session-seconds', '2'], {}, use)
+      await serving(join(folder, 'forgetful'), ['--empty', '--session-seconds', '2'], {}, use)
     },
     { scope: 'worker', timeout: STARTED_WITHIN_MS + ENDED_WITHIN_MS },
   ],
@@ -121,7 +130,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
         }
         await serving(
           join(folder, 'simulated'),
-          ['--renderer', 'veo'],
+          ['--empty', '--renderer', 'veo'],
           { ...environment, AI_VIDEO_VEO_OUTPUT_GCS_URI: 'gs://clips/page' },
           (served) => use({ ...served, scenario, clips }),
         )
@@ -200,7 +209,7 @@ async function serving(
   environment: NodeJS.ProcessEnv,
   use: (served: Served) => Promise<void>,
 ): Promise<void> {
-  const program = spawned(['-m', 'worker', 'serve', '--port', '0', '--home', home, '--empty', ...options], environment)
+  const program = spawned(['-m', 'worker', 'serve', '--port', '0', '--home', home, ...options], environment)
   try {
     const said = await program.says(/serving \S+ /)
     await use({ url: /serving (\S+)/.exec(said)?.[1] ?? '' })
