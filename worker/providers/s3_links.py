@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from urllib.parse import quote, urlsplit
 
-import boto3
+from botocore.session import Session
 
 from statemachine.record import Record
 from worker.links import SigningWindow, signing_window
@@ -132,8 +132,10 @@ def s3_links(bucket: str, *, endpoint_url: str | None = None) -> S3Links:
         bucket: of the platform.
         endpoint_url: of something that speaks S3 elsewhere; the bucket stands in the path there.
     """
-    session = boto3.Session()
-    region = session.region_name or "us-east-1"
+    # Only who signs and where is asked of it; a session for clients takes 12 ms more to build, at every cold start.
+    # (botocore 1.44, CPython 3.13, 2026-11-22)
+    session = Session(include_builtin_handlers=False)
+    region = session.get_config_variable("region") or "us-east-1"
 
     def key() -> SigningKey:
         # Asked every time: credentials that end are renewed by whoever keeps them.

@@ -71,7 +71,7 @@ _PASSING = {"STARTS_PAUSED", "STORE_UNAVAILABLE", "STORAGE_UNAVAILABLE", "BUSY",
 class FieldError(BaseModel):
     """What is wrong with one field; `field` is a path with dots, as in the body."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     field: str
     code: str = Field(description="Stable: MISSING, UNKNOWN_FIELD, WRONG_TYPE, NOT_ALLOWED, OUT_OF_RANGE, …")
@@ -81,7 +81,7 @@ class FieldError(BaseModel):
 class CurrentJob(BaseModel):
     """What stands in the way of a request."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
     phase: str
     options: Annotated[Mapping[str, Any] | None, Field(description="JOB_IN_PROGRESS: what was asked for.")] = None
@@ -91,7 +91,7 @@ class CurrentJob(BaseModel):
 class ProblemBody(BaseModel):
     """A refusal (RFC 9457).  The members after `support_id` stand where a `code` has them; others may follow."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(frozen=True, extra="allow", defer_build=True)
 
     type: Annotated[str, Field(description="A URI that names the kind of problem.")]
     title: str

@@ -64,7 +64,7 @@ class VideoRequest(RequestModel):
     force: Annotated[bool, Field(description="Make a finished video anew.")] = False
     options: Annotated[
         OptionsRequest, Field(description="With `retry` and `approve` only `maxCostUsd` may stand here.")
-    ] = OptionsRequest()
+    ] = OptionsRequest.model_construct()  # as OptionsRequest(), which would build its checks for a GET, too
     scene_beats: Annotated[
         tuple[BeatEdit, ...],
         Field(max_length=MAX_SCENES, description="With `retry` and `approve`: scenes to change that have no clip."),

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
@@ -343,10 +343,20 @@ class FailedJob(JobBase):
 AnyJob: TypeAlias = ProcessingJob | CompletedJob | FailedJob
 
 
-class JobView(RootModel[Annotated[AnyJob, Field(discriminator="ai_generation_status")]]):
-    """A job: the answer to GET, and to every POST and DELETE that was accepted.  Switch on `ai_generation_status`."""
+BodyT = TypeVar("BodyT")
+
+
+class OneOf(RootModel[BodyT], Generic[BodyT]):
+    """One of several bodies.
+
+    Documented, and never answered by itself; pydantic would build `RootModel[…]`, and all bodies in it, at import.
+    """
 
     model_config = ConfigDict(frozen=True, defer_build=True)
+
+
+class JobView(OneOf[Annotated[AnyJob, Field(discriminator="ai_generation_status")]]):
+    """A job: the answer to GET, and to every POST and DELETE that was accepted.  Switch on `ai_generation_status`."""
 
 
 class EstimateView(ResponseModel):
