@@ -33,6 +33,7 @@ locals {
     AI_VIDEO_COMPLETION_TOPIC_ARN = var.completion_topic_arn
 
     AI_VIDEO_VEO_MODEL              = var.veo_model
+    AI_VIDEO_VEO_PER_MINUTE         = try(tostring(var.veo_per_minute), null)
     AI_VIDEO_VEO_OUTPUT_GCS_URI     = var.veo_output_gcs_uri
     AI_VIDEO_VEO_ALLOW_INLINE       = tostring(var.veo_allow_inline)
     AI_VIDEO_GOOGLE_AUDIENCE        = try(var.google_federation.audience, null)

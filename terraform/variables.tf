@@ -460,6 +460,17 @@ variable "veo_model" {
   }
 }
 
+variable "veo_per_minute" {
+  description = "Submissions a minute that the Google Cloud project may make, shared by all jobs; null: what the vendor gives everybody, as the worker's table of models has it. Raise it when a quota increase was granted."
+  type        = number
+  default     = null
+
+  validation {
+    condition     = var.veo_per_minute == null || try(var.veo_per_minute >= 1 && floor(var.veo_per_minute) == var.veo_per_minute, false)
+    error_message = "veo_per_minute is a whole number, at least 1."
+  }
+}
+
 variable "veo_output_gcs_uri" {
   description = "`gs://bucket/prefix` into which Veo writes its clips: without it a clip whose order was not answered cannot be found again."
   type        = string

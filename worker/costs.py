@@ -227,7 +227,7 @@ class Assumptions:
     months_kept: float = 1.0
     log_platform_bytes: float = 350.0
     metrics: int = 14
-    alarms: int = 10
+    alarms: int = 9
     secrets: int = 1
 
     @property

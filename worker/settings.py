@@ -38,6 +38,7 @@ class Settings(BaseSettings):
         limits_parameter: an SSM parameter with a JSON object that changes these four without a deployment.
         completion_bus, completion_topic_arn: where the end of a job is told: an EventBridge bus, an SNS topic.
         veo_model, openai_model: of `worker.models`.
+        veo_per_minute: submissions a minute that this project may make, where that is not what the table says.
         veo_output_gcs_uri: `gs://bucket/prefix` into which Veo writes its clips.
         veo_allow_inline: do without that bucket, and accept that a clip may be paid twice.
         google_audience, google_service_account: of the federation that lets the function's role act at Google without
@@ -83,6 +84,7 @@ class Settings(BaseSettings):
     completion_topic_arn: str = ""
 
     veo_model: str = DEFAULT_VEO_MODEL
+    veo_per_minute: int | None = Field(default=None, ge=1)
     veo_output_gcs_uri: str = ""
     veo_allow_inline: bool = False
     google_audience: str = ""

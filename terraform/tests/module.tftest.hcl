@@ -154,7 +154,7 @@ run "as_little_as_is_needed" {
 
   assert {
     condition = toset(keys(aws_cloudwatch_metric_alarm.this)) == toset([
-      "failed-jobs", "oldest-due", "sweep-silent", "throttles", "errors", "store-errors", "daily-spend",
+      "failed-jobs", "oldest-due", "sweep-silent", "throttles", "errors", "store-errors", "parked", "after-work", "daily-spend",
     ])
     error_message = "An alarm is missing."
   }
@@ -201,6 +201,7 @@ run "all_that_can_be_asked_for" {
     completion_bus           = "platform"
     completion_topic_arn     = "arn:aws:sns:eu-central-1:123456789012:ends"
     veo_model                = "veo-3.1-generate-001"
+    veo_per_minute           = 120
     openai_model             = "gpt-5.4"
     google_federation = {
       audience        = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/a/providers/b"
@@ -288,11 +289,13 @@ run "all_that_can_be_asked_for" {
       AI_VIDEO_TRANSCRIBER               = "aws"
       AI_VIDEO_VEO_ALLOW_INLINE          = "false"
       AI_VIDEO_VEO_MODEL                 = "veo-3.1-generate-001"
+      AI_VIDEO_VEO_PER_MINUTE            = "120"
       AI_VIDEO_VEO_OUTPUT_GCS_URI        = "gs://our-clips/ai-video"
       GOOGLE_CLOUD_LOCATION              = "us-central1"
       GOOGLE_CLOUD_PROJECT               = "our-project"
       OPENAI_BASE_URL                    = "https://proxy.example.com/v1"
       POWERTOOLS_LOG_LEVEL               = "INFO"
+      POWERTOOLS_SERVICE_NAME            = "films"
     })
     error_message = "The environment is not as asked for."
   }
@@ -330,7 +333,7 @@ run "all_that_can_be_asked_for" {
   }
 
   assert {
-    condition     = length(setintersection(keys(aws_cloudwatch_metric_alarm.this), ["daily-spend", "sweep-silent"])) == 0 && length(aws_cloudwatch_metric_alarm.this) == 5
+    condition     = length(setintersection(keys(aws_cloudwatch_metric_alarm.this), ["daily-spend", "sweep-silent"])) == 0 && length(aws_cloudwatch_metric_alarm.this) == 7
     error_message = "It was made all the same."
   }
 

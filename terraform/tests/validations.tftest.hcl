@@ -186,6 +186,8 @@ run "a_second_wrong_value" {
     cors_origins = ["*", "https://app.example.com"]
     # One minute without a sweep is no silence.
     alarms = { silent_minutes = 1 }
+    # A quota is of whole submissions.
+    veo_per_minute = 0
   }
 
   expect_failures = [
@@ -202,6 +204,7 @@ run "a_second_wrong_value" {
     var.veo_output_gcs_uri,
     var.cors_origins,
     var.alarms,
+    var.veo_per_minute,
   ]
 }
 

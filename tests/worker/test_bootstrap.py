@@ -50,3 +50,11 @@ def test_a_table_with_numbers_as_keys_has_no_control_row_and_does_without(caplog
 
     assert worker.quota is None
     assert "do not share the quota" in caplog.text
+
+
+@pytest.mark.parametrize(("granted", "per_minute"), [(None, 50), (120, 120)])
+def test_a_quota_that_the_vendor_raised_is_a_setting(granted: int | None, per_minute: int) -> None:
+    worker = Worker(Settings(renderer="veo", veo_model="veo-3.1-fast-generate-001", veo_per_minute=granted))
+
+    assert worker.model.per_minute == per_minute
+    assert worker.profile.per_minute == per_minute
