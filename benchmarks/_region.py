@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 
 from statemachine.testing.simulation import Crew, Hand, Killed
 from worker.providers.dynamodb_quota import KEY_PREFIX
+from worker.quota import Ledger
 
 # An answer of DynamoDB, and Lambda's to a dispatch, within a region; a sweep makes 16 of those side by side.
 DYNAMODB_TAKES = timedelta(milliseconds=5)
@@ -192,7 +193,7 @@ class Usage:
     Attributes:
         units: of writes that were made.
         refused: writes whose condition did not hold; DynamoDB charges for them too.
-        largest_bytes: of the quota's ledger, when it was longest.
+        largest_bytes, most_places: of the quota's ledger, when it was longest.
     """
 
     writes: int = 0
@@ -201,6 +202,7 @@ class Usage:
     read_units: float = 0.0
     refused: int = 0
     largest_bytes: int = 0
+    most_places: int = 0
     units_by_minute: Counter[int] = field(default_factory=Counter)
 
 
@@ -270,7 +272,9 @@ class Wire:
         if not any(value.get("S", "").startswith(KEY_PREFIX) for value in request.get("Key", {}).values()):
             return self.of_jobs
         ledger = request.get("ExpressionAttributeValues", {}).get(":ledger", {}).get("S", "")
-        self.of_quota.largest_bytes = max(self.of_quota.largest_bytes, len(ledger))
+        if len(ledger) > self.of_quota.largest_bytes:
+            self.of_quota.largest_bytes = len(ledger)
+            self.of_quota.most_places = len(Ledger.from_json(ledger).waiting)
         return self.of_quota
 
 

@@ -23,7 +23,7 @@ from tests.simulators.vendors import Vendors
 from worker.quota import WINDOW_MS
 
 JOBS = int(os.environ.get("AI_VIDEO_LOAD_JOBS", "1000"))
-SCENES = int(os.environ.get("AI_VIDEO_LOAD_SCENES", "3"))
+SCENES = int(os.environ.get("AI_VIDEO_LOAD_SCENES", "2"))
 PER_MINUTE = 50
 SMALL_USERS = 50
 PATIENCE = timedelta(hours=24)
@@ -191,6 +191,7 @@ def _of_the_table(crowd: Crowd) -> Iterator[Measurement]:
         beside={
             "writes_of_the_row": round(jobs.writes / count, 1),
             "units_of_the_row": round(jobs.units / count, 1),
+            "units_per_turn": round(jobs.units / crowd.turns, 1),
             "takes_of_the_quota": round(quota.writes / count, 2),
             "units_of_the_quota": round(quota.units / count, 1),
             "refused_writes": jobs.refused,
@@ -203,7 +204,8 @@ def _of_the_table(crowd: Crowd) -> Iterator[Measurement]:
         "bytes of the ledger at its longest",
         bound=64 * 1024,
         beside={
-            "bytes_per_waiting_job": round(quota.largest_bytes / count, 1),
+            "most_places": quota.most_places,
+            "bytes_per_place": round(quota.largest_bytes / quota.most_places, 1),
             "busiest_minute_units_per_second": round(max(quota.units_by_minute.values()) / 60, 1),
             "units_per_take": round(quota.units / max(1, quota.writes), 1),
             "writes_that_met": quota.refused,
