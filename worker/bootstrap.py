@@ -16,7 +16,7 @@ from typing import Any
 
 from statemachine import Clock, Engine, Machine, PermanentError, Store
 from statemachine.engine import AfterWorkDoer
-from worker.foundation import Foundation, variable
+from worker.foundation import Clients, Foundation, variable
 from worker.job import Job
 from worker.limits import Limits
 from worker.links import LinkSigner
@@ -56,9 +56,10 @@ class Worker(Foundation):
         settings: Settings,
         *,
         clock: Clock | None = None,
+        clients: Clients | None = None,
         on_spent: Callable[[float], None] = lambda usd: None,  # noqa: ARG005  nobody wants to know
     ) -> None:
-        super().__init__(settings, clock=clock)
+        super().__init__(settings, clock=clock, clients=clients)
         self.on_spent = on_spent
 
     # --- where rows and objects are kept ---------------------------------------------------------------------------
@@ -69,7 +70,7 @@ class Worker(Foundation):
         from worker.providers.dynamodb_rows import DynamoRows
 
         return DynamoRows(
-            self._dynamodb,
+            self.clients.dynamodb,
             layout=self._layout,
             key_parts=self.settings.row_key,
             owner_attribute=self.settings.owner_attribute,
@@ -167,7 +168,7 @@ class Worker(Foundation):
             return None
         from worker.providers.dynamodb_quota import DynamoQuota
 
-        return DynamoQuota(self._dynamodb, layout=self._layout)
+        return DynamoQuota(self.clients.dynamodb, layout=self._layout)
 
     @cached_property
     def _secrets(self) -> Any:  # noqa: ANN401  its type would load boto3

@@ -19,12 +19,35 @@ from worker.settings import Settings
 SWEEP_THREADS = 16
 
 
-class Foundation:
-    """What every event needs.  Close it, or use it as a context manager."""
+class Clients:
+    """The connections to what every event needs: the table, and the function itself."""
 
-    def __init__(self, settings: Settings, *, clock: Clock | None = None) -> None:
+    @cached_property
+    def dynamodb(self) -> Any:  # noqa: ANN401  its type would load boto3
+        """The table's; it gives up soon."""
+        from statemachine.aws.dynamodb_store import dynamodb_client
+
+        return dynamodb_client()
+
+    @cached_property
+    def function(self) -> Any:  # noqa: ANN401  as above
+        """Lambda's, with a connection for each of a sweep's threads."""
+        from statemachine.aws.lambda_dispatcher import lambda_client
+
+        return lambda_client(max_connections=SWEEP_THREADS)
+
+
+class Foundation:
+    """What every event needs.  Close it, or use it as a context manager.
+
+    Args:
+        clients: of another foundation in this process, to share its connections.
+    """
+
+    def __init__(self, settings: Settings, *, clock: Clock | None = None, clients: Clients | None = None) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
+        self.clients = clients or Clients()
         self._closing = ExitStack()
 
     def __enter__(self) -> Self:
@@ -55,26 +78,20 @@ class Foundation:
         )
 
     @cached_property
-    def _dynamodb(self) -> Any:  # noqa: ANN401  as above
-        from statemachine.aws.dynamodb_store import dynamodb_client
-
-        return dynamodb_client()
-
-    @cached_property
     def store(self) -> Store:
         """Where executions are kept: the platform's table."""
         from statemachine.aws.dynamodb_store import DynamoStore
 
-        return DynamoStore(self._dynamodb, layout=self._layout)
+        return DynamoStore(self.clients.dynamodb, layout=self._layout)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:
         """How the next turn is asked for: the function invokes itself."""
-        from statemachine.aws.lambda_dispatcher import LambdaDispatcher, lambda_client
+        from statemachine.aws.lambda_dispatcher import LambdaDispatcher
 
         # Lambda itself says who this is, unless an alias or another function is meant.
         name = self.settings.function_name or variable("AWS_LAMBDA_FUNCTION_NAME", "the worker's own function")
-        return LambdaDispatcher(lambda_client(max_connections=SWEEP_THREADS), function_name=name)
+        return LambdaDispatcher(self.clients.function, function_name=name)
 
     @cached_property
     def sweeper(self) -> Sweeper:

@@ -37,19 +37,23 @@ class LambdaContext(Protocol):
 
 @cache
 def foundation() -> Foundation:
-    """What a sweep needs, built at the first one of this execution environment."""
-    return Foundation(_settings())
+    """What every event needs, built at the first one of this execution environment."""
+    settings = Settings()
+    # What importing made stays as long as the process.  Without this each full collection goes through all of it in
+    # vain, the first one while the first turn imports what a job is: 40 of its 80 ms.  (CPython 3.11, 2026-11-22)
+    gc.freeze()
+    return Foundation(settings)
 
 
 @cache
 def worker() -> Any:  # noqa: ANN401  its type would load what a sweep does not need
     """The worker of this execution environment, built at its first turn or request."""
-    settings = _settings()  # first: see there
+    base = foundation()  # first: see there
     # What a job is takes a tenth of the time of all libraries together, which a sweep must not pay.  (2026-11-22,
     # measured by `python -m benchmarks cold_import`)
     from worker.bootstrap import Worker  # noqa: PLC0415  as said
 
-    return Worker(settings, on_spent=telemetry.record_spent)
+    return Worker(base.settings, clock=base.clock, clients=base.clients, on_spent=telemetry.record_spent)
 
 
 @cache
@@ -91,14 +95,6 @@ def _answer(payload: object, context: LambdaContext) -> dict[str, Any]:
     telemetry.logger().error("unknown event", extra={"keys": sorted(str(key) for key in event)[:20]})
     telemetry.metrics().add_metric("UnknownEvents", "Count", 1)
     return {"error": "unknown event"}
-
-
-def _settings() -> Settings:
-    """The settings, read at the first event."""
-    # What importing made stays as long as the process.  Without this each full collection goes through all of it in
-    # vain, the first one while the first turn imports what a job is: 40 of its 80 ms.  (CPython 3.11, 2026-11-22)
-    gc.freeze()
-    return Settings()
 
 
 def _time_left(context: LambdaContext) -> timedelta:

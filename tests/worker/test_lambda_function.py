@@ -1,3 +1,4 @@
+import gc
 import json
 import os
 import subprocess
@@ -7,6 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from statemachine import Event, TurnResult
 from statemachine.errors import StoreUnavailableError
@@ -140,6 +142,33 @@ def test_api_requests_are_told_apart_and_answered_as_http(
     assert answer == {"statusCode": 204}
     assert api.events == [event]
     assert worker.engine.turns == []
+
+
+def test_turns_requests_and_sweeps_of_one_environment_share_their_connections(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {**UNREACHABLE, "AI_VIDEO_DUE_INDEX": "ai_due"}.items():
+        monkeypatch.setenv(name, value)
+    forget()
+
+    sweeping, working = lambda_function.foundation(), lambda_function.worker()
+
+    assert working.clients is sweeping.clients
+    assert working.settings is sweeping.settings
+    forget()
+
+
+def test_settings_that_are_wrong_are_read_anew_at_the_next_event(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is frozen for an event that fails: it would never be freed, and there may be many."""
+    monkeypatch.setenv("AI_VIDEO_DUE_SHARDS", "0")
+    forget()
+    frozen = gc.get_freeze_count()
+
+    with pytest.raises(ValidationError):
+        lambda_function.worker()
+
+    assert gc.get_freeze_count() == frozen
+    monkeypatch.delenv("AI_VIDEO_DUE_SHARDS")
+    assert lambda_function.worker().settings.due_shards == 4
+    forget()
 
 
 def test_the_function_builds_the_api_from_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -105,7 +105,7 @@ class OperatorsWorker(Worker):
     @cached_property
     def store(self) -> DynamoJobs:
         """The platform's table, which can be read from end to end."""
-        return DynamoJobs(self._dynamodb, layout=self._layout)
+        return DynamoJobs(self.clients.dynamodb, layout=self._layout)
 
     @cached_property
     def dispatcher(self) -> Dispatcher:

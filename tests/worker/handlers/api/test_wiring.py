@@ -64,16 +64,20 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
     clients["s3"].create_bucket(Bucket=BUCKET, CreateBucketConfiguration=location)
     clients["s3"].upload_file(str(SAMPLE), BUCKET, KEY)
     clients["ssm"].put_parameter(Name="/ai-video/limits", Value="{}", Type="String")
-    lambda_function.worker.cache_clear()
-    lambda_function.api.cache_clear()
+    forget()
     yield clients
-    lambda_function.worker.cache_clear()
-    lambda_function.api.cache_clear()
+    forget()
     clients["s3"].delete_object(Bucket=BUCKET, Key=KEY)
     clients["s3"].delete_bucket(Bucket=BUCKET)
     clients["dynamodb"].delete_table(TableName=layout.table_name)
     clients["ssm"].delete_parameter(Name="/ai-video/limits")
     server.stop()
+
+
+def forget() -> None:
+    """Be a new execution environment."""
+    for part in (lambda_function.foundation, lambda_function.worker, lambda_function.api):
+        part.cache_clear()
 
 
 def call(method: str, *, user: str = ADA, body: object = None) -> tuple[int, Any]:
