@@ -169,12 +169,13 @@ def judged(crowd: Crowd) -> Verdict:
                 verdict.without_reason.append(asked.execution_id)
             else:
                 verdict.codes[execution.failure.code] += 1
-        _judge_orders(Job.model_validate(execution.data), orders.pop(asked.execution_id, []), verdict)
+        judge_orders(Job.model_validate(execution.data), orders.pop(asked.execution_id, []), verdict)
     verdict.unknown_orders += orders  # of jobs that nobody asked for
     return verdict
 
 
-def _judge_orders(job: Job, orders: list[Operation], verdict: Verdict) -> None:
+def judge_orders(job: Job, orders: list[Operation], verdict: Verdict) -> None:
+    """Add to the verdict what is wrong with the orders of one job."""
     attempts = {attempt.intent_id: attempt for task in job.tasks for attempt in task.attempts.values()}
     by_scene: defaultdict[int, list[Operation]] = defaultdict(list)
     for order in orders:
