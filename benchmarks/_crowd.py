@@ -31,7 +31,7 @@ from tests.simulators.scenario import Answer, Drop, Filtered, Lost, OperationFai
 from tests.simulators.vendors import Vendors
 from tests.worker.fakes import FakeMediaStore, FakeSoftener, FakeTranscriber, spoken
 from worker.bootstrap import Worker
-from worker.foundation import SWEEP_THREADS
+from worker.foundation import SWEEP_THREADS, Clients
 from worker.job import Job, Options, Recording, Transcript, new_job_data
 from worker.models import VEO_3_1_FAST, VideoModel
 from worker.pipeline import pipeline
@@ -216,9 +216,12 @@ class DeployedWorker(Worker):
     def __init__(
         self, region: Region, wire: Wire, renderer: "Vendor", *, run: Callable[[str, int], None], scenes: int
     ) -> None:
-        super().__init__(Settings(renderer="veo", transcriber="aws", planner="openai", table_name=TABLE), clock=region)
-        self._dynamodb = wire
-        self.dispatcher = LambdaDispatcher(AsynchronousLambda(region, run), FUNCTION)
+        settings = Settings(
+            renderer="veo", transcriber="aws", planner="openai", table_name=TABLE, function_name=FUNCTION
+        )
+        clients = Clients()
+        clients.dynamodb, clients.function = wire, AsynchronousLambda(region, run)
+        super().__init__(settings, clock=region, clients=clients)
         # Sixteen at a time in one thread: each takes a sixteenth.
         side_by_side = AsynchronousLambda(region, run, takes=DISPATCH_TAKES / SWEEP_THREADS)
         dispatcher = LambdaDispatcher(side_by_side, FUNCTION)
