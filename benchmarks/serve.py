@@ -145,7 +145,7 @@ def _fill(home: Path) -> None:
     with RowStore(home / "jobs.sqlite3") as store:
         for number in range(JOBS):
             video_id = f"video-{number}"
-            store.add_video(
+            store.add_videos(
                 Video(video_id, "ada", "story.mp3", "audio", "uploads/story.mp3", execution.started_at, 20.0)
             )
             data = {**execution.data, "video_id": video_id, "owner_id": "ada"}

@@ -89,14 +89,13 @@ class RowStore(SqliteStore):
 
     # --- videos ---------------------------------------------------------------------------------------------------
 
-    def add_video(self, video: Video) -> None:
-        """Keep a new row."""
-        values = asdict(video) | {"created_at": to_ms(video.created_at)}
+    def add_videos(self, *videos: Video) -> None:
+        """Keep new rows, all of them or none."""
         with self._transaction() as connection:
-            connection.execute(
+            connection.executemany(
                 "INSERT INTO videos VALUES (:video_id, :owner_id, :title, :kind, :key, :created_at, :duration_seconds,"
                 " :poster_key)",
-                values,
+                [asdict(video) | {"created_at": to_ms(video.created_at)} for video in videos],
             )
 
     def has_videos(self) -> bool:

@@ -23,7 +23,7 @@ BOOKING = UsageChange("ada", Usage(), BOOKED)
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[RowStore]:
     with RowStore(tmp_path / "jobs.sqlite3") as opened:
-        opened.add_video(VIDEO)
+        opened.add_videos(VIDEO)
         yield opened
 
 
@@ -160,8 +160,8 @@ def test_a_control_row_that_somebody_else_wrote_is_told(rows: SqliteRows, store:
 
 def test_videos_are_listed_newest_first_with_their_jobs(store: RowStore) -> None:
     newer = replace(VIDEO, video_id="video-2", created_at=NOON + timedelta(seconds=1), kind="video", poster_key="p")
-    store.add_video(newer)
-    store.add_video(replace(VIDEO, video_id="video-3", owner_id="ben"))
+    store.add_videos(newer)
+    store.add_videos(replace(VIDEO, video_id="video-3", owner_id="ben"))
     store.start(an_execution(), replace=False)
 
     listed = store.videos_of("ada", limit=10)

@@ -41,6 +41,12 @@ class Gallery:
 
     def add(self, file: Path, *, filename: str, owner_id: str, created_at: datetime | None = None) -> Video:
         """Keep an upload.  Whether it can be made into a video is found out when somebody asks for that."""
+        video = self._kept(file, filename=filename, owner_id=owner_id, created_at=created_at)
+        self._worker.store.add_videos(video)
+        return video
+
+    def _kept(self, file: Path, *, filename: str, owner_id: str, created_at: datetime | None = None) -> Video:
+        """What the row of an upload is to be, with everything that it names kept."""
         worker = self._worker
         title = _name(filename)
         video_id = uuid.uuid4().hex[:12]
@@ -52,7 +58,7 @@ class Gallery:
         except PermanentError:
             seconds = None  # it has no sound, or is no recording at all
         poster_key = self._poster(file, folder) if PurePosixPath(title).suffix.lower() not in _SOUND_ONLY else None
-        video = Video(
+        return Video(
             video_id=video_id,
             owner_id=owner_id,
             title=title,
@@ -62,8 +68,6 @@ class Gallery:
             duration_seconds=seconds,
             poster_key=poster_key,
         )
-        worker.store.add_video(video)
-        return video
 
     def list(self, owner_id: str, links: LinkSigner) -> list[dict[str, Any]]:
         """The user's videos, newest first."""
@@ -92,17 +96,21 @@ class Gallery:
         return row
 
     def furnish(self, samples: Path, *, owner_id: str) -> None:
-        """Put something into a gallery that nobody has used: two recordings, and a film of the old platform."""
+        """Put something into a gallery that nobody has used: two recordings, and a film of the old platform.
+
+        All of it or nothing: after a kill in the middle it is still a gallery that nobody has used.
+        """
         if self._worker.store.has_videos() or not samples.is_dir():
             return
         with tempfile.TemporaryDirectory(dir=self._worker.work_folder) as folder:
             old = Path(folder) / "old.mp4"
             film.encode(film.frames(_old_scene(), ()), old, aspect_ratio="16:9")
-            self.add(old, filename=_OLD_TITLE, owner_id=owner_id, created_at=_OLD_DATE)
+            videos = [self._kept(old, filename=_OLD_TITLE, owner_id=owner_id, created_at=_OLD_DATE)]
         now = self._worker.clock.now()
         for number, recording in enumerate(sorted(samples.glob("*.mp3"))):
             created_at = now - timedelta(minutes=number)  # listed in the order of their names
-            self.add(recording, filename=recording.name, owner_id=owner_id, created_at=created_at)
+            videos.append(self._kept(recording, filename=recording.name, owner_id=owner_id, created_at=created_at))
+        self._worker.store.add_videos(*videos)
 
     def _poster(self, file: Path, folder: str) -> str | None:
         """A picture of the film; None when there is no film in the file."""

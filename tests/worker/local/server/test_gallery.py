@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from tests.media import write_clip
 from tests.worker.local.server.premises import Premises
 from worker.local.server.gallery import Gallery
 from worker.providers.pyav_assembler import PyAvAssembler
+from worker.rows import AudioHeader
 
 SAMPLES = Path(__file__).parents[4] / "samples"
 
@@ -72,6 +74,28 @@ def test_a_new_gallery_is_furnished_once(house: Premises) -> None:
     ]
     assert rows[-1]["created_at"].startswith("2024-")
     assert "ai_project_type" not in rows[-1]
+
+
+def test_a_gallery_whose_furnishing_was_interrupted_is_furnished_whole(
+    house: Premises, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.worker.assembler = PyAvAssembler()
+    gallery = Gallery(house.worker)
+    original, probes = house.worker.probe, []
+
+    def probe(key: str, before_each_read: Callable[[], None]) -> AudioHeader:
+        probes.append(key)
+        if len(probes) == 2:
+            raise KeyboardInterrupt
+        return original(key, before_each_read)
+
+    monkeypatch.setattr(house.worker, "probe", probe)
+
+    with pytest.raises(KeyboardInterrupt):
+        gallery.furnish(SAMPLES, owner_id="ada")
+    gallery.furnish(SAMPLES, owner_id="ada")
+
+    assert len(house.list()) == 3
 
 
 def test_without_samples_a_new_gallery_is_empty(house: Premises, tmp_path: Path) -> None:
