@@ -43,7 +43,6 @@ def measure() -> Iterator[Measurement]:
         JOBS,
         LAMBDA_CONCURRENCY,
         "planned at once",
-        most_jobs_at_once=LAMBDA_CONCURRENCY,
         jobs_per_second_sustained=LAMBDA_CONCURRENCY / PLANNING_SECONDS,
         minutes_of_full_concurrency=JOBS * PLANNING_SECONDS / LAMBDA_CONCURRENCY / 60,
     )
@@ -57,7 +56,8 @@ def measure() -> Iterator[Measurement]:
         quota_that_would_do=JOBS * SCENES / (FREE_WAIT_LIMIT.total_seconds() / 60),
     )
     place = _beside(kept, "load.quota_row_bytes", "bytes_per_place")
-    yield _share("ledger_bytes", 2 * MOST_PLACES * place, ITEM_BYTES, "bytes", without_places_bytes=JOBS * place)
+    # Without places it would grow with every waiting job; with them it is at its longest whatever their number.
+    yield _share("ledger_bytes_without_places", JOBS * place, ITEM_BYTES, "bytes", with_places=2 * MOST_PLACES * place)
     returns = {
         # As many tokens stand before a newcomer as its user's places want; it is back after three quarters of that.
         "one_user": (JOBS - MOST_PLACES_EACH) / _mean_wait(MOST_PLACES_EACH * SCENES),
@@ -88,6 +88,7 @@ def _of_returns(
         PARTITION_WRITE_UNITS,
         "write units a second",
         takes_per_second=takes,
+        is_of_number=False,  # returns are apart and the row has its length, however many wait
     )
     shards = Settings.model_fields["due_shards"].default
     yield _share(
@@ -121,7 +122,12 @@ def _mean_wait(tokens_before: float) -> float:
     return 0.75 * tokens_before / PER_MINUTE * WINDOW_MS / 1000
 
 
-def _share(name: str, needed: float, limit: float, unit: str, **beside: float) -> Measurement:
+def _share(
+    name: str, needed: float, limit: float, unit: str, *, is_of_number: bool = True, **beside: float
+) -> Measurement:
+    """`is_of_number`: whether more jobs need more of it."""
+    if is_of_number:
+        beside["most_jobs"] = JOBS * limit / needed
     told = {key: round(value, 1) for key, value in {"needed": needed, "limit": limit, **beside}.items()}
     return Measurement(f"paper.{name}", needed / limit, f"of the limit ({unit})", beside=told)
 

@@ -30,7 +30,7 @@ from tests.simulators.vendors import Vendors
 from tests.simulators.veo import Operation
 from worker.job import Job
 
-JOBS = int(os.environ.get("AI_VIDEO_SOAK_JOBS", "100"))
+JOBS = int(os.environ.get("AI_VIDEO_SOAK_JOBS", "40"))
 SEED = os.environ.get("AI_VIDEO_SOAK_SEED", "soak")
 SCENES = 3
 PER_MINUTE = 50
