@@ -9,6 +9,7 @@ What a retry here leaves out, because no user asked for it: it books nothing on 
 import json
 import re
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,7 +24,17 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from statemachine import Clock, Dispatcher, Event, Execution, JsonValue, PermanentError, StateMachineError, SystemClock
+from statemachine import (
+    Clock,
+    Dispatcher,
+    Engine,
+    Event,
+    Execution,
+    JsonValue,
+    PermanentError,
+    StateMachineError,
+    SystemClock,
+)
 from statemachine.errors import (
     EventNotAllowedError,
     ExecutionNotFoundError,
@@ -54,6 +65,9 @@ _MOST_DUE = 10_000
 _AHEAD = timedelta(days=2)  # everything active: the longest wait is that of a parked job, a day
 
 _PREFIX = "AI_VIDEO_"
+
+# How the ids of our cancels begin: a job that its owner has stopped is not taken up again with those that we have.
+_OURS = "operate-"
 
 # Of a scene of which nobody knows whether its clip was ordered.
 _AMBIGUOUS = "AMBIGUOUS"
@@ -325,13 +339,17 @@ class _Doing:
             if self.go:
                 seen = engine.signal(job_id, past, patch=patch, expected_version=seen.version)
         elif self.go:
-            seen = engine.signal(job_id, past) if self.verb == "cancel" else engine.resume(job_id)
+            seen = _cancelled(engine, job_id) if self.verb == "cancel" else engine.resume(job_id)
         elif self.verb == "resume" and seen.due_at is None:
             return _Done("skipped", "skipped", job_id, f"it is {seen.state}: a person has to decide")
         if self.go:
             return _Done("done", past, job_id, f"{seen.state}, version {seen.version}")
         code = f"{seen.failure.code} " if seen.failure else ""
         return _Done("done", f"would {self.verb}", job_id, f"{code}in {seen.failed_in or seen.state}")
+
+
+def _cancelled(engine: Engine[Job], job_id: str) -> Execution:
+    return engine.signal(job_id, "cancelled", signal_id=f"{_OURS}{uuid.uuid4().hex}")
 
 
 class _SettingsOfFunction(Settings):
@@ -413,9 +431,12 @@ def _is_meant(verb: Verb, execution: Execution | None, wanted: Wanted) -> bool:
     failure = execution.failure
     if verb == "retry" and _AMBIGUOUS not in wanted.codes and _has_ambiguous_scene(execution):
         return False  # it may have been paid for, and a retry would pay once more
-    if verb != "retry" or failure is None or failure.code in wanted.codes:
+    if verb != "retry" or failure is None:
         return True
-    return failure.code != "CANCELLED" and failure.is_retryable
+    is_named = failure.code in wanted.codes
+    if failure.code == "CANCELLED":
+        return is_named and execution.last_signal.startswith(_OURS)
+    return is_named or failure.is_retryable
 
 
 def _has_ambiguous_scene(execution: Execution) -> bool:

@@ -225,8 +225,20 @@ def test_what_a_person_stopped_or_what_would_fail_again_is_retried_only_by_its_n
     desk.put("unlucky")
 
     assert ids(desk.do("retry", "--since", "3h")) == ["unlucky"]
-    assert ids(desk.do("retry", "--since", "3h", "--code", "CANCELLED")) == ["stopped"]
+    assert ids(desk.do("retry", "--since", "3h", "--code", "CANCELLED")) == []
+    assert ids(desk.do("retry", "stopped")) == ["stopped"]
     assert ids(desk.do("retry", "hopeless")) == ["hopeless"]
+
+
+def test_what_an_operator_stopped_is_taken_up_again_without_what_its_owners_did(desk: Desk) -> None:
+    """After the kill switch: nobody pays for a video that they have given up."""
+    desk.put("given-up", failure=failure("CANCELLED"))
+    desk.working("a")
+    desk.do("cancel", "--state", "rendering", "--since", "3h", "--go")
+
+    assert ids(desk.do("retry", "--since", "3h")) == []
+    assert ids(desk.do("retry", "--since", "3h", "--code", "CANCELLED", "--go")) == ["a"]
+    assert (desk.state("a"), desk.state("given-up")) == ("rendering", "failed")
 
 
 @pytest.mark.parametrize("code", ["AMBIGUOUS", "PROVIDER_ERROR"])
