@@ -1,3 +1,4 @@
+import contextlib
 import gc
 import json
 import os
@@ -168,6 +169,20 @@ def test_settings_that_are_wrong_are_read_anew_at_the_next_event(monkeypatch: py
     assert gc.get_freeze_count() == frozen
     monkeypatch.delenv("AI_VIDEO_DUE_SHARDS")
     assert lambda_function.worker().settings.due_shards == 4
+    forget()
+
+
+@pytest.mark.parametrize("due_shards", ["4", "0"], ids=["built", "refused"])
+def test_garbage_is_collected_again_whether_or_not_the_parts_could_be_built(
+    due_shards: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AI_VIDEO_DUE_SHARDS", due_shards)
+    forget()
+
+    with contextlib.suppress(ValidationError):
+        lambda_function.worker()
+
+    assert gc.isenabled()
     forget()
 
 
