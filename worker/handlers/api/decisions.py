@@ -29,7 +29,7 @@ from worker.handlers.api.problems import KINDS, ProblemError
 from worker.handlers.api.requests import OptionsRequest, VideoRequest
 from worker.handlers.api.responses import DryRunView, ModelProfile, RecordingView
 from worker.job import SCENE_BEATS, TASKS, Job, Options, Recording, committed_usd, new_job_data
-from worker.limits import Booking, LimitError, Limits, RequestId, Usage, booked
+from worker.limits import Booking, LimitError, Limits, RequestId, Usage, booked, released
 from worker.models import VideoModel
 from worker.rows import AudioHeader, Row, UsageChange
 
@@ -181,7 +181,7 @@ class _Starting:
             return known
         self._refuse_standing(row)
         checked = self._check(row)
-        change = self._booking(usage, checked, version=row.execution.version + 1 if row.execution else 1)
+        change = self._booking(usage, checked, standing=row.execution)
         if body.dry_run:
             return self._dry_run(checked)
         data = new_job_data(
@@ -291,12 +291,13 @@ class _Starting:
             raise _no_recording()
         return source
 
-    def _booking(self, usage: Usage, checked: _Checked, *, version: int) -> UsageChange | None:
+    def _booking(self, usage: Usage, checked: _Checked, *, standing: Execution | None) -> UsageChange | None:
+        version = standing.version + 1 if standing else 1
         limit = self._options.max_cost_usd
         usd = limit or 0.0
         if checked.estimate is not None:
             usd = checked.estimate.usd_high if limit is None else min(limit, checked.estimate.usd_high)
-        return _booked(self._request, self._limits, usage, Booking(self._run_id, version, usd))
+        return _booked(self._request, self._limits, usage, Booking(self._run_id, version, usd), replaced=standing)
 
     def _dry_run(self, checked: _Checked) -> DryRunView:
         header = checked.header
@@ -444,11 +445,18 @@ def _look(request: Request, limits: Limits) -> tuple[Row, Usage]:
     return found(row), usage
 
 
-def _booked(request: Request, limits: Limits, usage: Usage, booking: Booking) -> UsageChange | None:
+def _booked(
+    request: Request, limits: Limits, usage: Usage, booking: Booking, *, replaced: Execution | None = None
+) -> UsageChange | None:
     if not limits.counts_users:
         return None
     try:
-        after = booked(usage, booking, now=request.parts.clock.now(), limits=limits)
+        after = booked(
+            usage if replaced is None else _without(usage, replaced),
+            booking,
+            now=request.parts.clock.now(),
+            limits=limits,
+        )
     except LimitError as error:
         is_busy = error.code == "TOO_MANY_JOBS"
         raise ProblemError(
@@ -458,6 +466,12 @@ def _booked(request: Request, limits: Limits, usage: Usage, booking: Booking) ->
             more={"limit": error.limit},
         ) from error
     return UsageChange(request.caller.user_id, usage, after)
+
+
+def _without(usage: Usage, ended: Execution) -> Usage:
+    """The usage without the place of a run that a start replaces: if its end was not told yet, it never will be."""
+    spent = committed_usd(Job.model_validate(ended.data).vertex_ai_tasks.values())
+    return released(usage, ended.run_id, version=ended.version, spent_usd=spent) or usage
 
 
 def _options(asked: OptionsRequest, limits: Limits) -> Options:

@@ -396,6 +396,20 @@ def test_what_belongs_to_another_action_is_a_mistake_that_is_told(
 # --- cancel -------------------------------------------------------------------------------------------------------
 
 
+def test_a_start_after_a_cancel_takes_over_its_place_though_its_end_was_not_told_yet(desk: Desk) -> None:
+    """The function that tells it may start cold; replaced meanwhile, the run would keep its place for a day."""
+    desk.limits = Limits(daily_usd=5, concurrent_jobs=1)
+    desk.post()
+    desk.delete()
+
+    answer = desk.post()
+
+    assert answer.status == 202
+    usage = desk.rows.usage(ADA)
+    assert list(usage.slots) == [desk.job().run_id]
+    assert usage.spent_usd == pytest.approx(2.4)
+
+
 @pytest.mark.parametrize("how", ["DELETE", "POST"])
 def test_a_cancel_ends_the_job_at_once(desk: Desk, how: str) -> None:
     desk.post()
