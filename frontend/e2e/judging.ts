@@ -15,14 +15,15 @@ export async function expectAccessible(page: Page): Promise<void> {
   // Not as a script of the page: its policy allows none from elsewhere.
   await page.evaluate(AXE)
   for (const colorScheme of ['light', 'dark'] as const) {
-    await page.emulateMedia({ colorScheme })
+    // Without motion the colours are there at once, and not on their way from the other theme's.
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
     const found = await page.evaluate(async () => {
       const { axe } = window as unknown as { axe: { run: () => Promise<AxeResults> } }
       return (await axe.run()).violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(' ')}`)
     })
     expect(found, colorScheme).toEqual([])
   }
-  await page.emulateMedia({ colorScheme: null })
+  await page.emulateMedia({ colorScheme: null, reducedMotion: null })
 }
 
 /** On a phone nothing lies beside the screen. */

@@ -33,7 +33,7 @@ export default defineConfig({
   forbidOnly: Boolean(process.env.CI),
   retries: 0,
   // A job of eight seconds of speech takes ten on an idle machine, and this one may be busy.
-  timeout: 150_000,
+  timeout: 240_000,
   expect: { timeout: 15_000 },
   reporter: [['list'], ['junit', { outputFile: process.env.JUNIT ?? '../../build/junit-page.xml' }]],
   use: {

@@ -94,7 +94,7 @@ export const test = base.extend<TestFixtures, WorkerFixtures>({
       await page.close()
       await use(videoId)
     },
-    { scope: 'worker', timeout: 150_000 },
+    { scope: 'worker', timeout: 240_000 },
   ],
 
   furnished: [
@@ -184,7 +184,7 @@ export async function startVideo(page: Page): Promise<void> {
 /** The finished video; a job of a busy machine takes its time. */
 export async function finishedVideo(page: Page): Promise<Locator> {
   const video = page.locator('.ai-video-player video')
-  await expect(video).toBeVisible({ timeout: 120_000 })
+  await expect(video).toBeVisible({ timeout: 180_000 })
   return video
 }
 
