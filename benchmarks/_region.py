@@ -238,7 +238,7 @@ class Wire:
         """Requests only, as well."""
         raise NotImplementedError(sorted(request))
 
-    def _call(self, operation: str, send: Callable[..., Any], request: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def _call(self, operation: str, send: Callable[..., Any], request: Mapping[str, Any]) -> Any:  # noqa: ANN401  boto3's
         fault = self._region.boundary(operation, takes=DYNAMODB_TAKES)
         if fault == "throttled":
             raise ClientError({"Error": {"Code": "ThrottlingException", "Message": "too fast"}}, operation)
@@ -251,7 +251,7 @@ class Wire:
             raise ReadTimeoutError(endpoint_url="dynamodb")
         return answer
 
-    def _sent(self, operation: str, send: Callable[..., Any], request: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    def _sent(self, operation: str, send: Callable[..., Any], request: Mapping[str, Any]) -> Any:  # noqa: ANN401  boto3's
         usage = self._usage_of(request)
         try:
             answer = send(**request, ReturnConsumedCapacity="TOTAL")
