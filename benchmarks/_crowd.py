@@ -19,7 +19,7 @@ from pathlib import Path
 
 from benchmarks._region import DISPATCH_TAKES, FUNCTION, AsynchronousLambda, Region, Wire
 from benchmarks.latency import FETCH, POLL, SUBMIT, SlowAssembler, SlowPlanner, clip_seconds
-from statemachine import Event, Execution, Machine, TransientError
+from statemachine import Event, Execution, JsonValue, Machine, TransientError
 from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.lambda_dispatcher import LambdaDispatcher
 from statemachine.aws.table_layout import TableLayout
@@ -31,6 +31,7 @@ from tests.simulators.scenario import Answer, Drop, Filtered, Lost, OperationFai
 from tests.simulators.vendors import Vendors
 from tests.worker.fakes import FakeMediaStore, FakeSoftener, FakeTranscriber, spoken
 from worker.bootstrap import Worker
+from worker.edits import BeatEdit, retry_patch
 from worker.foundation import SWEEP_THREADS, Clients
 from worker.job import Job, Options, Recording, Transcript, new_job_data
 from worker.models import VEO_3_1_FAST, VideoModel
@@ -40,6 +41,7 @@ from worker.providers.google_credentials import from_key
 from worker.providers.veo import VeoRenderer, VertexProject
 from worker.settings import Settings
 from worker.steps.render import RenderPorts
+from worker.steps.render.refusals import CONTENT_FILTERED
 
 # A day on which the model is served.
 BEGINS = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -151,11 +153,13 @@ class Crowd:
 
     def retry_failed(self) -> list[str]:
         """A person retries everything that failed; which jobs that are."""
-        failed = [job.execution_id for job in self.asked if self.standing(job).state == "failed"]
-        for execution_id in failed:
-            self.ended_at.pop(execution_id, None)
-            self.region.after(timedelta(0), partial(self.worker.engine.signal, execution_id, "retried"))
-        return failed
+        failed = [execution for job in self.asked if (execution := self.standing(job)).state == "failed"]
+        for execution in failed:
+            self.ended_at.pop(execution.execution_id, None)
+            patch = _retry_of(Job.model_validate(execution.data))
+            retry = partial(self.worker.engine.signal, execution.execution_id, "retried", patch=patch)
+            self.region.after(timedelta(0), retry)
+        return [execution.execution_id for execution in failed]
 
     def standing(self, job: Asked) -> Execution:
         """The record as it stands, over a connection that nobody counts and nothing befalls."""
@@ -356,6 +360,12 @@ class Vendor:
             chosen.append(fate)
         scenario.add(*(RULES_OF[name] for name in chosen if name in RULES_OF))
         return fault
+
+
+def _retry_of(job: Job) -> Mapping[tuple[str, ...], JsonValue]:
+    """What a person's retry changes, who writes other words for what a filter refused."""
+    refused = [task.scene_index for task in job.tasks if (task.status, task.error_code) == ("failed", CONTENT_FILTERED)]
+    return retry_patch(job, [BeatEdit(scene_index=scene, visual_prompt="a calm harbour at dusk") for scene in refused])
 
 
 class OrderedPlace(Record):
