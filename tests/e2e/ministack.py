@@ -4,8 +4,10 @@ It runs Lambda functions as processes of its own interpreter, their self-invocat
 against loops.  It is bound to the loopback interface.
 """
 
+import atexit
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -15,7 +17,9 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Literal
 
 import boto3
@@ -28,10 +32,15 @@ STARTS_WITHIN_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class MiniStack:
-    """A running simulated AWS."""
+    """A running simulated AWS.
+
+    Attributes:
+        pid: of its process, whose children run the functions.
+    """
 
     url: str
     log: Path
+    pid: int
 
     def client(self, service: str) -> Any:  # noqa: ANN401  boto3 makes its clients at run time
         """A client of one service; the account is the simulator's own."""
@@ -44,10 +53,18 @@ class MiniStack:
             aws_secret_access_key="testing",  # noqa: S106  any word will do
         )
 
+    def function_processes(self) -> list[int]:
+        """The processes that run functions, idle ones too; one for each invocation that it has had to run at once."""
+        listed = " ".join(path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/children"))
+        return [int(pid) for pid in listed.split()]
+
 
 @contextmanager
-def ministack(folder: Path) -> Iterator[MiniStack]:
-    """Start it on a free port, and stop it with everything that it started."""
+def ministack(folder: Path, *, enforces_policies: bool = False) -> Iterator[MiniStack]:
+    """Start it on a free port, and stop it with everything that it started.
+
+    With `enforces_policies` a function may do only what its role's policy allows.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -57,6 +74,7 @@ def ministack(folder: Path) -> Iterator[MiniStack]:
         "BIND_HOST": "127.0.0.1",  # without it, every interface
         "IOT_MTLS_ENABLED": "0",  # else it opens a port on every interface
         "LAMBDA_EXECUTOR": "local",
+        "AUTH": str(enforces_policies).lower(),
         "AWS_ACCESS_KEY_ID": "testing",
         "AWS_SECRET_ACCESS_KEY": "testing",
         "AWS_DEFAULT_REGION": REGION,
@@ -69,7 +87,7 @@ def ministack(folder: Path) -> Iterator[MiniStack]:
     try:
         url = f"http://127.0.0.1:{port}"
         _wait_for(url, process, log)
-        yield MiniStack(url, log)
+        yield MiniStack(url, log, process.pid)
     finally:
         # The group: its function processes would outlive it.
         os.killpg(process.pid, 9)
@@ -82,8 +100,11 @@ def python_version() -> str:
     return subprocess.run(asked, check=True, capture_output=True, text=True).stdout.strip()  # noqa: S603  as above
 
 
-def packaged(into: Path) -> Path:
-    """The function's archives, built for the interpreter that will run them; the folder."""
+@cache
+def packaged() -> Path:
+    """The function's archives, built once for the interpreter that will run them; the folder."""
+    into = Path(mkdtemp(prefix="package-"))
+    atexit.register(shutil.rmtree, into)
     command = [sys.executable, str(ROOT / "scripts" / "package.py"), "--python", python_version(), "--into", str(into)]
     subprocess.run(command, check=True, capture_output=True, cwd=ROOT)  # noqa: S603  our own script
     return into

@@ -32,8 +32,8 @@ FRAME_SECONDS = 1 / 24
 
 
 @pytest.fixture(scope="module")
-def archives(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return packaged(tmp_path_factory.mktemp("package"))
+def archives() -> Path:
+    return packaged()
 
 
 @pytest.fixture

@@ -1,0 +1,295 @@
+"""The worker as Terraform deploys it onto a team's platform, in a simulated AWS that enforces policies."""
+
+import json
+import os
+import signal
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import boto3
+from botocore import UNSIGNED
+from botocore.config import Config
+
+from statemachine import Execution
+from statemachine.aws.dynamodb_store import DynamoStore
+from statemachine.aws.table_layout import TableLayout
+from statemachine.errors import ExecutionNotFoundError
+from tests.e2e.ministack import REGION, MiniStack, ministack, packaged, python_version
+from tests.e2e.witness import Witness
+from tests.simulators.openai import API_KEY
+from tests.simulators.scenario import Takes
+from tests.simulators.transcribe import S3Objects
+from tests.simulators.vendors import Vendors
+from tests.terraform.terraform_cli import Terraform
+
+RECORDING = Path(__file__).parents[2] / "samples" / "narration_human_librivox.mp3"
+PASSWORD = "Correct-Horse-9"  # noqa: S105  of people who exist in a simulator only
+ACCOUNT = "000000000000"  # MiniStack's, for whoever brings a key that is no account
+POLICY = "ai-video"
+LIMITS_PARAMETER = "/ai-video/limits"
+TURN_EVERY_SECONDS = 0.5
+LOOK_EVERY_SECONDS = 0.02
+SWEEP = {"source": "aws.scheduler", "detail-type": "Scheduled Event"}
+
+# What the example leaves out, so that as many of the policy's statements as possible stand and are used.
+OPTIONS = {
+    "limits_parameter": LIMITS_PARAMETER,
+    "completion_bus": "default",
+    "completion_topic_arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:ends-of-jobs",
+}
+
+Gateway = Literal["http", "rest"]
+Policy = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody who has signed in."""
+
+    sub: str
+    token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the gateway answered."""
+
+    status: int
+    body: Mapping[str, Any]
+
+
+class Deployment:
+    """A platform with the worker on it.
+
+    Attributes:
+        apply_seconds: how long Terraform took for all of it.
+        apply_crowding: how many processes wanted each of the machine's processors meanwhile (the last minute).
+    """
+
+    def __init__(
+        self, stack: MiniStack, vendors: Vendors, witness: Witness, terraform: Terraform, options: Path
+    ) -> None:
+        self.stack, self.vendors, self.witness = stack, vendors, witness
+        self._terraform, self._options = terraform, options
+        self.apply_seconds = terraform.apply()
+        self.apply_crowding = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
+        outputs = terraform.outputs()
+        self.platform, self.worker = outputs["platform"], outputs["worker"]
+        self.dynamodb, self.s3, self._iam = stack.client("dynamodb"), stack.client("s3"), stack.client("iam")
+        self._lambda, self._cognito = stack.client("lambda"), stack.client("cognito-idp")
+        self.applied_policy: Policy = self._iam.get_role_policy(RoleName=self.worker["role_name"], PolicyName=POLICY)[
+            "PolicyDocument"
+        ]
+        self._store = DynamoStore(self.dynamodb, layout=TableLayout(table_name=self.platform["table_name"]))
+
+    # --- people ----------------------------------------------------------------------------------------------------
+
+    def signed_in(self, name: str) -> Person:
+        """A new user of the pool, signed in with name and password as from a page."""
+        pool = {"UserPoolId": self.platform["user_pool_id"], "Username": name}
+        made = self._cognito.admin_create_user(**pool, MessageAction="SUPPRESS")["User"]
+        self._cognito.admin_set_user_password(**pool, Password=PASSWORD, Permanent=True)
+        session: Any = boto3.Session()
+        page = session.client(
+            "cognito-idp",
+            endpoint_url=self.stack.url,
+            region_name=REGION,
+            config=Config(signature_version=UNSIGNED),  # a page has no AWS key
+        )
+        tokens = page.initiate_auth(
+            AuthFlow="USER_PASSWORD_AUTH",
+            ClientId=self.platform["client_id"],
+            AuthParameters={"USERNAME": name, "PASSWORD": PASSWORD},
+        )["AuthenticationResult"]
+        sub = next(each["Value"] for each in made["Attributes"] if each["Name"] == "sub")
+        return Person(sub, tokens["IdToken"])
+
+    def upload(self, person: Person, video_id: str) -> None:
+        """A recording in the bucket and its row, as the old platform writes them."""
+        key = f"uploads/{video_id}.mp3"
+        self.s3.upload_file(str(RECORDING), self.platform["bucket_name"], key)
+        row = {"video_id": {"S": video_id}, "user_id": {"S": person.sub}, "s3_key": {"S": key}, "title": {"S": "A"}}
+        self.dynamodb.put_item(TableName=self.platform["table_name"], Item=row)
+
+    def request(
+        self, gateway: Gateway, method: str, video_id: str, *, token: str | None, body: Mapping[str, Any] | None = None
+    ) -> Answer:
+        """Send a request to one of the two gateways; a body makes `video_id` a part of it."""
+        api = self.platform[f"{gateway}_api"]["id"]
+        stage = "$default" if gateway == "http" else self.platform["rest_stage_name"]
+        query = "" if body is not None else f"?videoId={video_id}"
+        request = urllib.request.Request(  # noqa: S310  our own address
+            f"{self.stack.url}/_aws/execute-api/{api}/{stage}/ai-video{query}",
+            method=method,
+            data=None if body is None else json.dumps({"videoId": video_id, **body}).encode(),
+            headers={"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+        )
+        try:
+            with urllib.request.urlopen(request, timeout=120) as answer:  # noqa: S310  as above
+                return Answer(answer.status, json.loads(answer.read()))
+        except urllib.error.HTTPError as error:
+            return Answer(error.code, json.loads(error.read()))
+
+    def start(self, gateway: Gateway, person: Person, video_id: str) -> Answer:
+        """Upload a recording and ask for its video."""
+        self.upload(person, video_id)
+        return self.request(gateway, "POST", video_id, token=person.token, body={"options": {"language": "en-US"}})
+
+    # --- jobs ------------------------------------------------------------------------------------------------------
+
+    def execution(self, video_id: str) -> Execution:
+        """As it stands in the table."""
+        return self._store.get(video_id)
+
+    def wait_for(self, is_so: Callable[[], bool], *, seconds: float) -> None:
+        """Wait for something that other processes do."""
+        limit = time.monotonic() + seconds
+        while not is_so():
+            assert time.monotonic() < limit, f"not within {seconds} s\n{self.stack.log.read_text()[-6000:]}"
+            time.sleep(0.2)
+
+    def completed(self, video_id: str, *, seconds: float) -> Execution:
+        """Wait for the end of a job, which has to be a good one, and until nothing of it is left to do."""
+        self.wait_for(lambda: self.execution(video_id).due_at is None, seconds=seconds)
+        execution = self.execution(video_id)
+        assert (execution.status, execution.failure) == ("completed", None)
+        return execution
+
+    def kill_turns(self, video_ids: list[str], *, turns: int, moments: Iterator[float], within_seconds: float) -> int:
+        """Kill all processes that run the function, a moment after one of the jobs is seen at work, again and again.
+
+        Returns:
+            How many turns were lost by it: they held a lease before, and nobody can give it back.
+        """
+        lost: set[str] = set()
+        limit = time.monotonic() + within_seconds
+        while len(lost) < turns and time.monotonic() < limit:
+            if not self._leases(video_ids) - lost:
+                time.sleep(LOOK_EVERY_SECONDS)
+                continue
+            time.sleep(next(moments))
+            before = self._leases(video_ids)
+            self.kill_function_processes()
+            lost |= before & self._leases(video_ids)
+        return len(lost)
+
+    def _leases(self, video_ids: list[str]) -> set[str]:
+        leases = (self.execution(video_id).lease for video_id in video_ids)
+        return {lease.owner for lease in leases if lease is not None}
+
+    # --- the function ----------------------------------------------------------------------------------------------
+
+    def kill_function_processes(self) -> None:
+        """Kill all of them, at work or idle: the next event starts cold."""
+        for pid in self.stack.function_processes():
+            with suppress(ProcessLookupError):  # MiniStack ended it meanwhile
+                os.kill(pid, signal.SIGKILL)
+
+    def take_turn(self, video_id: str) -> None:
+        """Invoke the function for a job's next turn, if there is one that nobody takes, and wait for the end of it."""
+        time.sleep(TURN_EVERY_SECONDS)
+        try:
+            execution = self.execution(video_id)
+        except ExecutionNotFoundError:
+            return
+        event = {"execution_id": execution.execution_id, "version": execution.version}
+        if execution.lease is None and execution.due_at is not None:
+            self._lambda.invoke(FunctionName=self.worker["function_name"], Payload=json.dumps(event))
+
+    def sweep(self) -> None:
+        """Invoke the function as its schedule does, and wait for the end of it."""
+        self._lambda.invoke(FunctionName=self.worker["function_name"], Payload=json.dumps(SWEEP))
+
+    @property
+    def ticks(self) -> int:
+        """How many times EventBridge has invoked the function so far."""
+        return self.stack.log.read_text().count(f"EventBridge → Lambda {self.worker['function_name']}")
+
+    def change_environment(self, *, without: str) -> None:
+        """Take a variable away from the function."""
+        name = self.worker["function_name"]
+        given = self._lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
+        variables = {variable: value for variable, value in given.items() if variable != without}
+        self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
+
+    def policy(self) -> Policy:
+        """What the function's role may do now."""
+        named = {"RoleName": self.worker["role_name"], "PolicyName": POLICY}
+        document: Policy = self._iam.get_role_policy(**named)["PolicyDocument"]
+        return document
+
+    def put_policy(self, policy: Policy) -> None:
+        """Let the role have this policy from now on."""
+        self._iam.put_role_policy(
+            RoleName=self.worker["role_name"], PolicyName=POLICY, PolicyDocument=json.dumps(policy)
+        )
+
+    def as_the_function(self, service: str) -> Any:  # noqa: ANN401  boto3 makes its clients at run time
+        """A client with the role's own credentials, seen by the witness as the function is."""
+        keys = self.stack.client("sts").assume_role(RoleArn=self.worker["role_arn"], RoleSessionName="evidence")
+        session: Any = boto3.Session()
+        return session.client(
+            service,
+            endpoint_url=self.witness.url,
+            region_name=REGION,
+            aws_access_key_id=keys["Credentials"]["AccessKeyId"],
+            aws_secret_access_key=keys["Credentials"]["SecretAccessKey"],
+            aws_session_token=keys["Credentials"]["SessionToken"],
+        )
+
+    def forget(self, video_id: str) -> None:
+        """Delete a video's row as the old platform does, which ends its job."""
+        self.dynamodb.delete_item(TableName=self.platform["table_name"], Key={"video_id": {"S": video_id}})
+
+    def lose_index(self) -> None:
+        """Apply anew, for a table without the due index."""
+        table = {"name": "${module.platform.table_name}", "partition_key": "video_id", "due_index": ""}
+        self._options.write_text(json.dumps({"module": {"ai_video": {**OPTIONS, "table": table}}}))
+        self._terraform.apply()
+
+    def remove_worker(self) -> float:
+        """Take the worker away again, as the team would; the seconds that it took."""
+        return self._terraform.apply(with_worker=False)
+
+
+@contextmanager
+def deployment(folder: Path) -> Iterator[Deployment]:
+    """Start the simulated AWS and vendors, and apply the example of an existing platform with the real archives."""
+    with (
+        ministack(folder, enforces_policies=True) as stack,
+        Witness(stack.url) as witness,
+        Vendors(
+            clip_takes=Takes(seconds=3.0), transcription_takes=Takes(seconds=2.0), objects=S3Objects(stack.client("s3"))
+        ) as vendors,
+    ):
+        stack.client("sns").create_topic(Name=OPTIONS["completion_topic_arn"].rpartition(":")[2])
+        stack.client("ssm").put_parameter(Name=LIMITS_PARAMETER, Type="String", Value="{}")
+        variables = {
+            "package": str(packaged()),
+            "python_version": python_version(),
+            "extra_environment": _of_simulators(vendors, folder) | {"AWS_ENDPOINT_URL": witness.url},
+        }
+        example = "examples/existing_platform"
+        terraform = Terraform(example, folder / "terraform", endpoint=stack.url, variables=variables)
+        # Terraform lays a file of this name over the others.
+        options = folder / "terraform" / example / "options_override.tf.json"
+        options.write_text(json.dumps({"module": {"ai_video": OPTIONS}}))
+        terraform.init()
+        deployed = Deployment(stack, vendors, witness, terraform, options)
+        keys = {"OPENAI_API_KEY": API_KEY, "GOOGLE_SERVICE_ACCOUNT": vendors.google.service_account_info(vendors.url)}
+        stack.client("secretsmanager").put_secret_value(
+            SecretId=deployed.worker["secret_arn"], SecretString=json.dumps(keys)
+        )
+        yield deployed
+
+
+def _of_simulators(vendors: Vendors, folder: Path) -> dict[str, str]:
+    """Where the vendors' SDKs find the simulators; keys stand in the secret, project and region are Terraform's."""
+    not_here = {"OPENAI_API_KEY", "GOOGLE_APPLICATION_CREDENTIALS", "GOOGLE_CLOUD_PROJECT", "GOOGLE_CLOUD_LOCATION"}
+    return {name: value for name, value in vendors.environment(folder).items() if name not in not_here}
