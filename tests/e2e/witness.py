@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 # Of a signed request: Credential=KEY/20261122/eu-central-1/dynamodb/aws4_request.
 _SERVICE = re.compile(r"Credential=[^/]+/\d{8}/[a-z0-9-]+/([a-z0-9-]+)/aws4_request")
-_DENIED = re.compile(r"not authorized to perform: ([a-z-]+:[A-Za-z]+)")
+_DENIED = re.compile(r"not authorized to perform: ([a-z0-9-]+:[A-Za-z]+)")
 
 _CONTINUE = b"HTTP/1.1 100"
 FORBIDDEN = 403
