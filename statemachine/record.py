@@ -82,5 +82,8 @@ def _dataclass_fields(record: type[Record]) -> Mapping[str, Any]:
     template = make_dataclass(
         record.__name__,
         [(name, record.__annotations__[name], given.get(name, field())) for name in record.__match_args__],
+        init=False,  # only its fields are wanted: methods are what takes long
+        repr=False,
+        eq=False,
     )
     return {each.name: each for each in fields(template)}

@@ -214,13 +214,17 @@ def _fraction(phase: str, job: Job, history: _History, now: datetime, profile: P
     if entry.get("status") == "completed":
         return 1.0
     if phase == "rendering":
-        shares = [_scene_share(beat, task, now, profile) for beat, task in zip(job.beats, job.tasks, strict=True)]
+        shares = [
+            # All are ordered at once, but only so many are made at once: later ones wait for their turn.
+            _scene_share(beat, task, now, profile, turn=1 + number // profile.concurrency)
+            for number, (beat, task) in enumerate(zip(job.beats, job.tasks, strict=True))
+        ]
         return sum(shares) / len(shares) if shares else 0.0
     started_at = _moment(entry.get("started_at"))
     return 0.0 if started_at is None else _curve(_seconds(now - started_at), p50_seconds)
 
 
-def _scene_share(beat: SceneBeat, task: SceneTask, now: datetime, profile: Profile) -> float:
+def _scene_share(beat: SceneBeat, task: SceneTask, now: datetime, profile: Profile, *, turn: int) -> float:
     if task.clip_key is not None:
         return 1.0
     # Only what was accepted counts: an attempt that was not makes room for the next one and takes its time with it.
@@ -229,7 +233,7 @@ def _scene_share(beat: SceneBeat, task: SceneTask, now: datetime, profile: Profi
     ]
     if not accepted:
         return 0.0
-    return _curve(_seconds(now - min(accepted)), profile.clip.of(beat.seconds).p50_seconds)
+    return _curve(_seconds(now - min(accepted)), turn * profile.clip.of(beat.seconds).p50_seconds)
 
 
 def _curve(elapsed: float, p50_seconds: float) -> float:

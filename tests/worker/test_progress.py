@@ -238,6 +238,19 @@ def test_an_order_that_was_not_accepted_counts_for_nothing() -> None:
     assert looked_at(refused, NOON + timedelta(minutes=5)).percent == looked_at(rendering({}), NOON).percent
 
 
+def test_scenes_that_are_ordered_together_but_made_by_twos_do_not_all_count_as_half_done() -> None:
+    by_twos = replace(VENDOR, concurrency=2)
+    now = NOON + timedelta(seconds=VENDOR.clip.fixed.p50_seconds)
+
+    def percent(*ordered: int) -> int:
+        execution = rendering(dict.fromkeys(ordered, 0.0))
+        return progress(execution, Job.model_validate(execution.data), now, by_twos).percent
+
+    nothing, two, six = percent(), percent(0, 1), percent(*range(6))
+    assert two > nothing
+    assert two < six < nothing + 2.2 * (two - nothing), "the third pair has hardly begun"
+
+
 def test_a_failed_job_stands_still() -> None:
     failed = replace(
         rendering({0: 0.0}),

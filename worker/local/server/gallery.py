@@ -104,7 +104,7 @@ class Gallery:
             return
         with tempfile.TemporaryDirectory(dir=self._worker.work_folder) as folder:
             old = Path(folder) / "old.mp4"
-            film.encode(film.frames(_old_scene(), ()), old, aspect_ratio="16:9")
+            film.encode(film.frames(_old_scene(), (), is_preview=False), old, aspect_ratio="16:9")
             videos = [self._kept(old, filename=_OLD_TITLE, owner_id=owner_id, created_at=_OLD_DATE)]
         now = self._worker.clock.now()
         for number, recording in enumerate(sorted(samples.glob("*.mp3"))):

@@ -17,6 +17,7 @@ from worker.ports import ClipRequest
 from worker.providers.storyboard.caption import Captioning, Mark
 from worker.providers.storyboard.planes import Canvas
 from worker.providers.storyboard.scenery import build
+from worker.providers.storyboard.stage import Layer
 from worker.providers.storyboard.vocabulary import read_scene
 
 SIZES: dict[AspectRatio, tuple[int, int]] = {"16:9": (1280, 720), "9:16": (720, 1280)}
@@ -43,10 +44,11 @@ def frame_count(beat_seconds: float) -> int:
     return max(1, round(beat_seconds * FRAMES_PER_SECOND))
 
 
-def frames(request: ClipRequest, words: Sequence[Word]) -> Iterator[Canvas]:
+def frames(request: ClipRequest, words: Sequence[Word], *, is_preview: bool = True) -> Iterator[Canvas]:
     """The pictures of a scene in order.  The canvas is the same one every time: use it before the next.
 
-    `words` carry their times in the recording.  Neighbouring scenes are composed to opposite sides.
+    `words` carry their times in the recording.  Neighbouring scenes are composed to opposite sides.  A preview says
+    that it is one; only what stands for no scene of a job is none.
     """
     width, height = SIZES[request.aspect_ratio]
     random = Random(f"{request.seed}")  # noqa: S311 - scenery, not secrets
@@ -59,11 +61,10 @@ def frames(request: ClipRequest, words: Sequence[Word]) -> Iterator[Canvas]:
         random=random,
         scene_index=request.scene_index,
     )
-    mark = f"PREVIEW · scene {request.scene_index + 1}/{request.scene_count}"
-    overlays = (
-        Captioning(words, width=width, height=height, scene_starts=request.start_seconds),
-        Mark(mark, width=width, height=height),
-    )
+    overlays: list[Layer] = [Captioning(words, width=width, height=height, scene_starts=request.start_seconds)]
+    if is_preview:
+        mark = f"PREVIEW · scene {request.scene_index + 1}/{request.scene_count}"
+        overlays.append(Mark(mark, width=width, height=height))
     canvas = _canvas_for_frames(width, height)
     fading = min(FADE_SECONDS * FRAMES_PER_SECOND, count / 4)
     for index in range(count):
