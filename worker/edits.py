@@ -38,7 +38,7 @@ def retry_patch(job: Job, edits: Sequence[BeatEdit], *, max_cost_usd: float | No
     """The patch of a retry: failed scenes wait again, edited ones as a new revision.
 
     A scene that a content filter refused has to be edited: the same words would be paid for and refused again.  Every
-    other failed scene gets one more submission by this retry.
+    other failed scene gets one more submission by this retry; one whose clip is on order only when that is overdue.
 
     Raises:
         PermanentError: code EDIT_INVALID or EDIT_NEEDED.
@@ -46,9 +46,11 @@ def retry_patch(job: Job, edits: Sequence[BeatEdit], *, max_cost_usd: float | No
     patch = _edited(job, edits)
     edited = {edit.scene_index for edit in edits}
     for beat, task in zip(job.beats, job.tasks, strict=True):
+        path = (*TASKS, scene_key(task.scene_index))
+        if task.open_attempt is not None:
+            patch[*path, "attempts", task.open_attempt[0], "asked_again"] = True
         if task.status != "failed":
             continue
-        path = (*TASKS, scene_key(task.scene_index))
         if task.scene_index not in edited:
             if task.error_code == "CONTENT_FILTERED":
                 raise PermanentError(

@@ -183,6 +183,7 @@ class ClipAttempt(StoredModel):
     error_code: str | None = None
     error_message: str | None = None
     filter_category: str | None = None  # what the vendor's filter objected to, where it said so
+    asked_again: bool = False  # a person retried while it was on order: once it is overdue, another may be ordered
 
     @field_serializer(
         "intended_at", "watch_from", "not_before", "submitted_at", "ended_at", when_used="json-unless-none"

@@ -137,7 +137,7 @@ class FakeRenderer:
     """A vendor with a bill.
 
     Attributes:
-        polls: how often an operation is still running when asked.
+        polls: how often an operation is still running when asked; one that is `stuck` always is.
         answers: what becomes of the n-th submission of a scene (by scene index); a Clip when nothing is said.
         at_submit: an error for the n-th call of `submit`, by number from 1.  An `AmbiguousSubmissionError` here means
             accepted, the answer lost; with `is_ambiguous_accepted=False` it never arrived.
@@ -148,6 +148,7 @@ class FakeRenderer:
     poll_every: timedelta = timedelta(seconds=15)
     first_poll_after: timedelta = timedelta(seconds=30)
     watch_for: timedelta = timedelta(minutes=20)
+    stuck: set[str] = field(default_factory=set)
     polls: int = 0
     answers: dict[int, list[Clip | Refused | OperationLost | None]] = field(default_factory=dict)
     at_submit: dict[int, Exception] = field(default_factory=dict)
@@ -192,6 +193,8 @@ class FakeRenderer:
             return OperationLost()
         if operation not in self._operations:
             return OperationLost()
+        if operation in self.stuck:
+            return None
         self._looks[operation] = self._looks.get(operation, 0) + 1
         if self._looks[operation] <= self.polls:
             return None

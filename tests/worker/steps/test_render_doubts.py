@@ -71,6 +71,44 @@ def test_a_persons_retry_may_pay_once_more_for_what_nobody_could_find() -> None:
     assert bench.scenes_billed == [0, 0, 0]
 
 
+def test_a_clip_that_is_never_finished_fails_its_scene_and_is_not_ordered_again_unasked() -> None:
+    bench = Bench(FakeRenderer(polls=10_000), planned_job_data(scenes=1))
+    began = bench.turn.now
+
+    outcome = bench.run()
+
+    assert isinstance(outcome, Fail)
+    assert (outcome.failure.code, outcome.failure.user_action) == ("STEP_TIMEOUT", "retry")
+    assert bench.turn.now - began >= bench.renderer.watch_for
+    assert bench.scenes_billed == [0]
+
+
+def test_a_persons_retry_orders_another_for_a_clip_that_is_never_finished() -> None:
+    bench = Bench(FakeRenderer(polls=10_000), planned_job_data(scenes=1))
+    bench.run()
+
+    bench.turn.apply(retry_patch(bench.turn.job, []))
+    bench.renderer.polls = 1
+    bench.renderer.stuck = {bench.renderer.polled[0]}
+    outcome = bench.run()
+
+    assert outcome == Advance("rendered")
+    assert bench.scenes_billed == [0, 0]
+    assert bench.stored("vertex_ai_tasks", "000", "attempts", "001", "outcome") == "lost"
+
+
+def test_a_clip_that_was_finished_after_all_is_taken_by_the_retry_and_not_ordered_again() -> None:
+    bench = Bench(FakeRenderer(polls=10_000), planned_job_data(scenes=1))
+    bench.run()
+
+    bench.turn.apply(retry_patch(bench.turn.job, []))
+    bench.renderer.polls = 0
+    outcome = bench.run()
+
+    assert outcome == Advance("rendered")
+    assert bench.scenes_billed == [0]
+
+
 def test_where_nothing_can_be_found_a_forgotten_operation_fails_the_scene() -> None:
     bench = Bench(FakeRenderer(forgotten=1000, can_find=False), planned_job_data(scenes=1))
 

@@ -11,10 +11,17 @@ from worker.job import ClipAttempt, relative_key, scene_key, thumbnail_of
 from worker.keys import content_key
 from worker.ports import Clip, OperationLost, Refused
 from worker.steps.render.parts import FETCH_TIME, FORMATS, LOST_LOOKS, SUBMIT_TIME, THUMBNAIL_WIDTH, TOGETHER
-from worker.steps.render.refusals import end_attempt, has_refused_words, note_failed_look, soften_refused_order
+from worker.steps.render.refusals import (
+    end_attempt,
+    fail_scene,
+    has_refused_words,
+    note_failed_look,
+    soften_refused_order,
+)
 from worker.steps.render.round import Round, attempt_path, task_path
 
 OPERATION_LOST = "OPERATION_LOST"
+STEP_TIMEOUT = "STEP_TIMEOUT"
 AMBIGUOUS = "AMBIGUOUS"  # what `find` raises where there is nowhere to look
 
 Answer = Clip | Refused | OperationLost | TransientError | None
@@ -71,13 +78,31 @@ def _follow(now: Round, index: int, key: str, attempt: ClipAttempt, answer: Answ
     match answer:
         case None:
             _forget_failed_looks(now, index)
-            now.look_again(index, key)
+            _wait_on(now, index, key, attempt)
         case Clip():
             # Not forgotten here: a clip that is there and cannot be fetched is a failed look, however often it is seen.
             _bring_home(now, index, key, answer)
         case Refused():
             _forget_failed_looks(now, index)
             end_attempt(now, index, key, answer)
+
+
+def _wait_on(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
+    """It is being made, the vendor says.  Three times as long as the slowest took, nobody believes that any more."""
+    watch_for, task = now.ports.renderer.watch_for, now.tasks[index]
+    if not watch_for or now.turn.now < attempt.watch_from + watch_for:
+        now.look_again(index, key)
+    elif attempt.asked_again:
+        # It may be paid for and come all the same; so it took a person to say that another shall be ordered.
+        allowance = max(task.allowance, task.spent_attempts(now.beats[index].revision) + 1)
+        now.turn.checkpoint({(*task_path(index), "allowance"): allowance})
+        now.set_task(index, allowance=allowance)
+        never = Refused("PROVIDER_ERROR", "the vendor never finished this clip", is_retryable=True)
+        end_attempt(now, index, key, never, outcome="lost")
+    else:
+        minutes = watch_for // timedelta(minutes=1)
+        message = f"the vendor has not finished it in {minutes} minutes; a retry looks once more, then orders it again"
+        fail_scene(now, index, STEP_TIMEOUT, message)
 
 
 def _forget_failed_looks(now: Round, index: int) -> None:
