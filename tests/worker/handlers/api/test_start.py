@@ -197,7 +197,10 @@ def test_the_order_of_the_members_makes_no_other_request(desk: Desk) -> None:
 
 @pytest.mark.parametrize("key", [None, "one click", "a click of its own"])
 def test_a_thousand_starts_at_once_start_one_job(key: str | None) -> None:
-    """Whether it is one click sent again and again, or a thousand clicks.  (On a real table: test_dynamodb_rows.)"""
+    """Whether it is one click sent again and again, or a thousand clicks.
+
+    On a real table: test_dynamodb_rows.
+    """
     desk = Desk(limits=Limits(concurrent_jobs=100))
     keys = [f"{key} {number}" if key == "a click of its own" else key for number in range(1000)]
 
