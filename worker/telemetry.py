@@ -15,6 +15,16 @@ from statemachine.sweeper import SweepReport
 
 NAMESPACE = "AiVideo"
 
+# By the kind of a turn.
+TURN_METRICS = {
+    "waiting": "Waits",
+    "retrying": "Retries",
+    "advanced": "Advances",
+    "ignored": "IgnoredEvents",
+    "lost": "LostTurns",
+    "parked": "ParkedTurns",
+}
+
 
 @cache
 def service() -> str:
@@ -52,8 +62,8 @@ def record_turn(result: TurnResult) -> None:
     level = {"failed": logger().error, "parked": logger().error, "retrying": logger().warning}
     level.get(result.kind, logger().info)("turn", extra=fields)
     metrics().add_metric("Turns", MetricUnit.Count, 1)
-    if result.kind in _COUNTED:
-        metrics().add_metric(_COUNTED[result.kind], MetricUnit.Count, 1)
+    if result.kind in TURN_METRICS:
+        metrics().add_metric(TURN_METRICS[result.kind], MetricUnit.Count, 1)
     if result.kind == "finished" and result.reason:
         metrics().add_metric("AfterWorkGivenUp", MetricUnit.Count, 1)
     if result.step_seconds:
@@ -91,16 +101,6 @@ def flush() -> None:
     """Print the metrics of this invocation, if there are any."""
     if metrics().metric_set:
         metrics().flush_metrics()
-
-
-_COUNTED = {
-    "waiting": "Waits",
-    "retrying": "Retries",
-    "advanced": "Advances",
-    "ignored": "IgnoredEvents",
-    "lost": "LostTurns",
-    "parked": "ParkedTurns",
-}
 
 
 def _single(name: str, unit: MetricUnit, value: float, **dimension: str) -> None:

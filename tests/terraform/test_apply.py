@@ -204,13 +204,25 @@ def test_the_worker_understands_every_setting_that_it_is_given(story: Story, mon
     assert (settings.table_name, settings.due_index) == ("ai-video-example-video-metadata", "ai_due")
 
 
+@pytest.fixture
+def own_telemetry(story: Story, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Telemetry as the function has it, under its own name."""
+    monkeypatch.setenv("POWERTOOLS_SERVICE_NAME", environment(story)["POWERTOOLS_SERVICE_NAME"])
+    parts = (telemetry.service, telemetry.logger, telemetry.metrics)
+    for part in parts:
+        part.cache_clear()
+    yield
+    for part in parts:
+        part.cache_clear()
+
+
 def test_every_alarm_of_the_worker_watches_a_metric_that_it_writes(
-    story: Story, capsys: pytest.CaptureFixture[str]
+    story: Story, own_telemetry: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watched = [r["values"] for r in story.resources.values() if r["type"] == "aws_cloudwatch_metric_alarm"]
     ours = [alarm for alarm in watched if alarm["namespace"] == telemetry.NAMESPACE]
     sources = "".join(path.read_text() for path in (Path(__file__).parents[2] / "worker").rglob("*.py"))
-    written = set(re.findall(r'add_metric\(\s*(?:name=)?"(\w+)"', sources))
+    written = {*re.findall(r'add_metric\(\s*(?:name=)?"(\w+)"', sources), *telemetry.TURN_METRICS.values()}
 
     assert {alarm["metric_name"] for alarm in ours} - written == set()
     telemetry.metrics().add_metric("Sweeps", "Count", 1)
