@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from statemachine import JsonValue, Path, PermanentError
-from worker.job import SCENE_BEATS, TASKS, Job, SceneTask, scene_key
+from worker.job import AMBIGUOUS, SCENE_BEATS, TASKS, Job, SceneTask, scene_key
 
 # No control characters but tab and line feed; of what is to be seen, at least one that can be seen.
 _TEXT = r"[^\x00-\x08\x0b-\x1f\x7f]*"
@@ -38,7 +38,8 @@ def retry_patch(job: Job, edits: Sequence[BeatEdit], *, max_cost_usd: float | No
     """The patch of a retry: failed scenes wait again, edited ones as a new revision.
 
     A scene that a content filter refused has to be edited: the same words would be paid for and refused again.  Every
-    other failed scene gets one more submission by this retry; one whose clip is on order only when that is overdue.
+    other failed scene gets one more submission by this retry; one whose clip was never finished only
+    if it is not there when it is looked for once more.
 
     Raises:
         PermanentError: code EDIT_INVALID or EDIT_NEEDED.
@@ -46,11 +47,11 @@ def retry_patch(job: Job, edits: Sequence[BeatEdit], *, max_cost_usd: float | No
     patch = _edited(job, edits)
     edited = {edit.scene_index for edit in edits}
     for beat, task in zip(job.beats, job.tasks, strict=True):
-        path = (*TASKS, scene_key(task.scene_index))
-        if task.open_attempt is not None:
-            patch[*path, "attempts", task.open_attempt[0], "asked_again"] = True
         if task.status != "failed":
             continue
+        path = (*TASKS, scene_key(task.scene_index))
+        if task.open_attempt is not None and task.error_code == AMBIGUOUS:
+            patch[*path, "attempts", task.open_attempt[0], "asked_again"] = True
         if task.scene_index not in edited:
             if task.error_code == "CONTENT_FILTERED":
                 raise PermanentError(

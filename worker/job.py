@@ -26,6 +26,9 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 TRANSCRIPTION = ("audio_transcription",)
 SCENE_BEATS = ("scene_beats",)
 TASKS = ("vertex_ai_tasks",)
+
+# The error of a scene whose clip may have been paid for, and is not there: only a person may have it ordered again.
+AMBIGUOUS = "AMBIGUOUS"
 PROCESSING_STEPS = ("processing_steps",)
 FINAL_VIDEO_URL = ("final_video_url",)
 MEDIA = ("media",)
@@ -183,7 +186,7 @@ class ClipAttempt(StoredModel):
     error_code: str | None = None
     error_message: str | None = None
     filter_category: str | None = None  # what the vendor's filter objected to, where it said so
-    asked_again: bool = False  # a person retried while it was on order: once it is overdue, another may be ordered
+    asked_again: bool = False  # it was never finished, and a person retried: if it is still not there, order another
 
     @field_serializer(
         "intended_at", "watch_from", "not_before", "submitted_at", "ended_at", when_used="json-unless-none"

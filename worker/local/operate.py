@@ -45,7 +45,7 @@ from statemachine.errors import (
 from worker.after_work import AfterWork
 from worker.bootstrap import Worker
 from worker.edits import retry_patch
-from worker.job import TASKS, Job
+from worker.job import AMBIGUOUS, TASKS, Job
 from worker.local.terminal import Look, job_page, print_line
 from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob
 from worker.settings import Settings
@@ -68,9 +68,6 @@ _PREFIX = "AI_VIDEO_"
 
 # How the ids of our cancels begin: a job that its owner has stopped is not taken up again with those that we have.
 _OURS = "operate-"
-
-# Of a scene of which nobody knows whether its clip was ordered.
-_AMBIGUOUS = "AMBIGUOUS"
 
 
 @dataclass(frozen=True, slots=True)
@@ -429,7 +426,7 @@ def _is_meant(verb: Verb, execution: Execution | None, wanted: Wanted) -> bool:
     if execution is None:
         return False
     failure = execution.failure
-    if verb == "retry" and _AMBIGUOUS not in wanted.codes and _has_ambiguous_scene(execution):
+    if verb == "retry" and AMBIGUOUS not in wanted.codes and _has_ambiguous_scene(execution):
         return False  # it may have been paid for, and a retry would pay once more
     if verb != "retry" or failure is None:
         return True
@@ -442,7 +439,7 @@ def _is_meant(verb: Verb, execution: Execution | None, wanted: Wanted) -> bool:
 def _has_ambiguous_scene(execution: Execution) -> bool:
     tasks = execution.data.get(TASKS[0])
     return isinstance(tasks, Mapping) and any(
-        isinstance(task, Mapping) and (task.get("status"), task.get("error_code")) == ("failed", _AMBIGUOUS)
+        isinstance(task, Mapping) and (task.get("status"), task.get("error_code")) == ("failed", AMBIGUOUS)
         for task in tasks.values()
     )
 

@@ -211,7 +211,7 @@ export const de: AiVideoMessages = {
 
   // What the API says in English itself.
   'code.AMBIGUOUS':
-    'Es ist nicht bekannt, ob ein Clip bestellt wurde; ein neuer Versuch bezahlt ihn vielleicht noch einmal.',
+    'Ein Clip ist vielleicht bestellt und nicht da; ein neuer Versuch bezahlt ihn vielleicht noch einmal.',
   'code.CANCELLED': 'Das Video wurde abgebrochen.',
   'code.CONTENT_FILTERED': 'Der Inhaltsfilter des Videomodells hat eine Szene abgelehnt.',
   'code.CORRUPT': 'Die Aufnahme ist beschädigt.',

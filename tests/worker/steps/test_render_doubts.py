@@ -78,7 +78,7 @@ def test_a_clip_that_is_never_finished_fails_its_scene_and_is_not_ordered_again_
     outcome = bench.run()
 
     assert isinstance(outcome, Fail)
-    assert (outcome.failure.code, outcome.failure.user_action) == ("STEP_TIMEOUT", "retry")
+    assert (outcome.failure.code, outcome.failure.user_action) == ("AMBIGUOUS", "retry")
     assert bench.turn.now - began >= bench.renderer.watch_for
     assert bench.scenes_billed == [0]
 
@@ -95,6 +95,17 @@ def test_a_persons_retry_orders_another_for_a_clip_that_is_never_finished() -> N
     assert outcome == Advance("rendered")
     assert bench.scenes_billed == [0, 0]
     assert bench.stored("vertex_ai_tasks", "000", "attempts", "001", "outcome") == "lost"
+
+
+def test_a_retry_for_another_reason_is_no_leave_to_pay_twice_for_a_clip_that_is_never_finished() -> None:
+    bench = Bench(FakeRenderer(polls=10_000), planned_job_data(scenes=1))
+    bench.step()
+
+    bench.turn.apply(retry_patch(bench.turn.job, []))
+    outcome = bench.run()
+
+    assert isinstance(outcome, Fail)
+    assert bench.scenes_billed == [0]
 
 
 def test_a_clip_that_was_finished_after_all_is_taken_by_the_retry_and_not_ordered_again() -> None:

@@ -54,7 +54,7 @@ _OWN_WORDS = frozenset(
     }
 )
 _WORDS = {
-    "AMBIGUOUS": "It is not known whether a clip was ordered; a retry may pay for it once more.",
+    "AMBIGUOUS": "A clip may have been ordered and is not there; a retry may pay for it once more.",
     "CONTENT_FILTERED": "The video model's content filter refused a scene; change its words, then retry.",
     "INPUT_UNSUPPORTED": "The recording cannot be transcribed; upload another one.",
     "MODEL_UNAVAILABLE": "The configured model is not available; its operator has to choose another.",

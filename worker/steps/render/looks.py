@@ -7,7 +7,7 @@ from pathlib import Path
 
 from statemachine import NOT_ACCEPTED, JsonValue, PermanentError, TransientError
 from statemachine import Path as DataPath
-from worker.job import ClipAttempt, relative_key, scene_key, thumbnail_of
+from worker.job import AMBIGUOUS, ClipAttempt, relative_key, scene_key, thumbnail_of
 from worker.keys import content_key
 from worker.ports import Clip, OperationLost, Refused
 from worker.steps.render.parts import FETCH_TIME, FORMATS, LOST_LOOKS, SUBMIT_TIME, THUMBNAIL_WIDTH, TOGETHER
@@ -21,8 +21,6 @@ from worker.steps.render.refusals import (
 from worker.steps.render.round import Round, attempt_path, task_path
 
 OPERATION_LOST = "OPERATION_LOST"
-STEP_TIMEOUT = "STEP_TIMEOUT"
-AMBIGUOUS = "AMBIGUOUS"  # what `find` raises where there is nowhere to look
 
 Answer = Clip | Refused | OperationLost | TransientError | None
 
@@ -102,7 +100,7 @@ def _wait_on(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
     else:
         minutes = watch_for // timedelta(minutes=1)
         message = f"the vendor has not finished it in {minutes} minutes; a retry looks once more, then orders it again"
-        fail_scene(now, index, STEP_TIMEOUT, message)
+        fail_scene(now, index, AMBIGUOUS, message)
 
 
 def _forget_failed_looks(now: Round, index: int) -> None:
