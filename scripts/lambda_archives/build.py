@@ -6,7 +6,8 @@ No Docker: wheels for Lambda's platform are installed by uv from the hashed lock
 bytecode of the function's Python, and zipped with sorted names, one date and fixed modes, so that the same input gives
 the same bytes.  Beside the archives stands manifest.json: sizes, hashes, what was removed and why, what built it.
 
-Exit code 1: an archive is over Lambda's limit or its budget.  2: something to build with is missing.
+Exit code 1: an archive is over Lambda's limit or its budget.  2: something to build with is missing, or a wheel
+holds what nobody has looked at.
 """
 
 import argparse
@@ -25,7 +26,7 @@ from scripts.lambda_archives.compiling import compile_modules
 from scripts.lambda_archives.installing import PLATFORMS, ROOT, install
 from scripts.lambda_archives.interpreters import Interpreter, InterpreterMissingError, find
 from scripts.lambda_archives.reaching import reached
-from scripts.lambda_archives.stripping import ALREADY_STRIPPED, StripperMissingError, strip
+from scripts.lambda_archives.stripping import ALREADY_STRIPPED, NotStrippableError, strip
 from scripts.lambda_archives.trimming import FROM_LAYERS, kept, removed
 
 MIB = 1024 * 1024
@@ -95,7 +96,7 @@ def main(arguments: list[str] | None = None) -> int:
     except InterpreterMissingError as error:
         print(f"package: {error}; or pass --no-bytecode, which ships sources alone", file=sys.stderr)
         return 2
-    except licences.UnknownLibraryError as error:
+    except (licences.UnknownLibraryError, NotStrippableError) as error:
         print(f"package: {error}", file=sys.stderr)
         return 2
     for one in manifest["archives"]:
@@ -114,6 +115,7 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
     Raises:
         InterpreterMissingError: bytecode is wanted, and nothing here compiles it.
         UnknownLibraryError: see `licences.bundled`.
+        NotStrippableError: see `stripping.strip`.
     """
     compiler = find(python) if with_bytecode else None
     own = reached(ROOT, entry=ENTRY, packages=OWN)
@@ -123,7 +125,7 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
         install(installed, architecture=architecture, python=python)
         taken = list(removed(installed, FROM_LAYERS))
         shipped = sorted(kept(installed, _files(installed), FROM_LAYERS))
-        stripped_by = _stripped((path for path in shipped if path.suffix == ".so"), architecture)
+        strip(path for path in shipped if path.suffix == ".so")
         contents = {
             f"layer-{layer}.zip": {
                 **_in_layer(installed, paths, compiled / layer, compiler=compiler),
@@ -146,7 +148,6 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
         # What else decides about the bytes, beside the lock and the source.
         "made_with": {
             "bytecode_of": compiler.version if compiler else None,
-            "stripped_by": stripped_by,
             "zlib": zlib.ZLIB_RUNTIME_VERSION,
         },
         "removed": taken,
@@ -167,15 +168,6 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
         help="ship sources alone, where no interpreter of that version is at hand; every cold start pays for it",
     )
     return parser.parse_args(arguments)
-
-
-def _stripped(files: Iterable[Path], architecture: str) -> str | None:
-    try:
-        return strip(files, architecture=architecture)
-    except StripperMissingError as error:
-        # The archives work all the same; the budget says that they are too large.
-        print(f"package: {error}", file=sys.stderr)
-        return None
 
 
 def _files(folder: Path) -> list[Path]:
