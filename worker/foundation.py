@@ -62,6 +62,10 @@ class Foundation:
         """End what the parts have begun and close what they hold.  What is unfinished can be resumed."""
         self._closing.close()
 
+    def prepare(self) -> None:
+        """Build now what every event needs, instead of in the middle of the first one."""
+        _ = self.store
+
     @cached_property
     def _layout(self) -> Any:  # noqa: ANN401  its type would load boto3
         """Where in the platform's table things stand."""

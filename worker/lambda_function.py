@@ -6,20 +6,21 @@
 - anything else is logged and refused: an answer, not an exception, which Lambda would repeat for hours.
 """
 
-import gc
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
 from typing import Any, Protocol
 
-from statemachine.aws.lambda_dispatcher import event_from_payload
-from statemachine.errors import StoreError
-from worker import telemetry
-from worker.foundation import Foundation
-from worker.handlers.step import take_turn
-from worker.handlers.sweep import sweep
-from worker.settings import Settings
+from worker.garbage import nothing_collected
+
+with nothing_collected():
+    from statemachine.aws.lambda_dispatcher import event_from_payload
+    from statemachine.errors import StoreError
+    from worker import telemetry
+    from worker.foundation import Foundation
+    from worker.handlers.step import take_turn
+    from worker.handlers.sweep import sweep
+    from worker.settings import Settings
 
 
 class Api(Protocol):
@@ -39,15 +40,17 @@ class LambdaContext(Protocol):
 @cache
 def foundation() -> Foundation:
     """What every event needs, built at the first one of this execution environment."""
-    with _nothing_collected():
-        return Foundation(Settings())
+    with nothing_collected():
+        base = Foundation(Settings())
+        base.prepare()
+        return base
 
 
 @cache
 def worker() -> Any:  # noqa: ANN401  its type would load what a sweep does not need
     """The worker of this execution environment, built at its first turn or request."""
     base = foundation()
-    with _nothing_collected():
+    with nothing_collected():
         # What a job is takes a tenth of the time of all libraries together, which a sweep must not pay.  (2026-11-22,
         # measured by `python -m benchmarks cold_import`)
         from worker.bootstrap import Worker  # noqa: PLC0415  as said
@@ -56,31 +59,24 @@ def worker() -> Any:  # noqa: ANN401  its type would load what a sweep does not 
 
 
 @cache
+def engine() -> Any:  # noqa: ANN401  as above
+    """The engine of this execution environment, built at its first turn."""
+    base = worker()
+    with nothing_collected():
+        return base.engine
+
+
+@cache
 def api() -> Api:
     """The API of this execution environment, built at its first request."""
     base = worker()
-    with _nothing_collected():
+    with nothing_collected():
         # powertools' routing takes 0.15 s to import, which turns and sweeps must not pay.  (2026-11-22, measured by
         # `python -X importtime -c "import worker.handlers.api.routes"`)
         from worker.handlers.api.parts import ApiParts  # noqa: PLC0415  as said
         from worker.handlers.api.routes import Api as HttpApi  # noqa: PLC0415  as said
 
         return HttpApi(ApiParts.of(base))
-
-
-@contextmanager
-def _nothing_collected() -> Iterator[None]:
-    """Import and build without looking for garbage, and leave what stands then out of every later look.
-
-    It stays as long as the process, and each collection would go through all of it in vain: 30 of the 180 ms that the
-    API took to build at a first request, and half of what importing a job takes.  (CPython 3.13 and 3.11, 2026-11-22)
-    """
-    gc.disable()
-    try:
-        yield
-        gc.freeze()
-    finally:
-        gc.enable()
 
 
 def handler(event: object, context: LambdaContext) -> dict[str, Any]:
@@ -100,8 +96,9 @@ def handler(event: object, context: LambdaContext) -> dict[str, Any]:
 def _answer(payload: object, context: LambdaContext) -> dict[str, Any]:
     event: Mapping[str, Any] = payload if isinstance(payload, Mapping) else {}
     if (turn := event_from_payload(event)) is not None:
-        engine = worker().engine
-        return dict(take_turn(turn, engine=engine, time_left=_time_left(context)))
+        # Built before the time is asked for.
+        of_turns = engine()
+        return dict(take_turn(turn, engine=of_turns, time_left=_time_left(context)))
     if is_schedule(event):
         sweeper, has_index = foundation().sweeper, bool(foundation().settings.due_index)
         return dict(sweep(sweeper=sweeper, time_left=_time_left(context), has_index=has_index))

@@ -57,6 +57,7 @@ def _worker() -> Iterator[FuzzedWorker]:
         worker = FuzzedWorker()
         patch.setattr(lambda_function, "worker", lambda: worker)
         patch.setattr(lambda_function, "foundation", lambda: worker)
+        patch.setattr(lambda_function, "engine", lambda: worker.engine)
         patch.setattr(lambda_function, "api", lambda: worker.desk.api)
         yield worker
 

@@ -121,6 +121,7 @@ class Platform:
         deployed = self._deployed = worker(Settings(), clock=self.clock)
         for root in ("foundation", "worker"):  # of a sweep, and of every other event
             self._patch.setattr(lambda_function, root, lambda: deployed)
+        self._patch.setattr(lambda_function, "engine", lambda: deployed.engine)
 
     def close(self) -> None:
         if self._deployed is not None:

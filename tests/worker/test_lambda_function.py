@@ -86,6 +86,7 @@ Call = Callable[[object], dict[str, Any]]
 def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
     fake = FakeWorker()
     monkeypatch.setattr(lambda_function, "worker", lambda: fake)
+    monkeypatch.setattr(lambda_function, "engine", lambda: fake.engine)
     monkeypatch.setattr(lambda_function, "foundation", lambda: fake)
     telemetry.logger.cache_clear()
     telemetry.metrics.cache_clear()
@@ -96,7 +97,7 @@ def worker(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeWorker]:
 
 def forget() -> None:
     """Be a new execution environment."""
-    for part in (lambda_function.foundation, lambda_function.worker, lambda_function.api):
+    for part in (lambda_function.foundation, lambda_function.worker, lambda_function.engine, lambda_function.api):
         part.cache_clear()
 
 
@@ -309,6 +310,7 @@ def test_importing_the_function_loads_nothing_of_what_a_job_is() -> None:
     assert ours == {
         "worker",
         "worker.foundation",
+        "worker.garbage",
         "worker.handlers",
         "worker.handlers.step",
         "worker.handlers.sweep",

@@ -76,7 +76,7 @@ def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, Any]]:
 
 def forget() -> None:
     """Be a new execution environment."""
-    for part in (lambda_function.foundation, lambda_function.worker, lambda_function.api):
+    for part in (lambda_function.foundation, lambda_function.worker, lambda_function.engine, lambda_function.api):
         part.cache_clear()
 
 
