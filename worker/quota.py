@@ -26,8 +26,8 @@ WINDOW_MS = 60_500
 GRACE_MS = 10_000
 
 # Places of one user, and of all.  Who has none finds room in twice as many: a few users with many jobs fill the first
-# half at most.  A place is some 48 bytes, so the row stays below 48 KB, and DynamoDB's 1,000 write units a second for
-# one partition are at least 20 takes a second.  (`python -m benchmarks load`, 2026-11-22)
+# half at most.  A place is some 55 bytes, so the row stays below 55 KB, and DynamoDB's 1,000 write units a second for
+# one partition are at least 18 takes a second.  (`python -m benchmarks load`, 2026-11-22)
 MOST_PLACES_EACH = 100
 MOST_PLACES = 500
 
