@@ -4,13 +4,8 @@ import type { App } from 'vue'
 
 import type { AiVideoClient } from './client'
 import AiVideoBadge from './components/AiVideoBadge.vue'
-import AiVideoConfirm from './components/AiVideoConfirm.vue'
-import AiVideoError from './components/AiVideoError.vue'
-import AiVideoForm from './components/AiVideoForm.vue'
 import AiVideoGenerator from './components/AiVideoGenerator.vue'
-import AiVideoPlayer from './components/AiVideoPlayer.vue'
 import AiVideoProgress from './components/AiVideoProgress.vue'
-import AiVideoReview from './components/AiVideoReview.vue'
 import AiVideoSceneGrid from './components/AiVideoSceneGrid.vue'
 import AiVideoSteps from './components/AiVideoSteps.vue'
 import { AI_VIDEO_CLIENT } from './composables/useAiVideo'
@@ -27,18 +22,7 @@ export { en, type AiVideoMessageKey, type AiVideoMessages } from './i18n/en'
 export { AI_VIDEO_MESSAGES } from './i18n/messages'
 export { AiVideoProblem } from './problem'
 export * from './types'
-export {
-  AiVideoBadge,
-  AiVideoConfirm,
-  AiVideoError,
-  AiVideoForm,
-  AiVideoGenerator,
-  AiVideoPlayer,
-  AiVideoProgress,
-  AiVideoReview,
-  AiVideoSceneGrid,
-  AiVideoSteps,
-}
+export { AiVideoBadge, AiVideoGenerator, AiVideoProgress, AiVideoSceneGrid, AiVideoSteps }
 
 /** `app.use({ install }, { client, messages })`: provides both, and registers the two that pages use by name. */
 export function install(app: App, options: { client?: AiVideoClient; messages?: Partial<AiVideoMessages> } = {}): void {

@@ -81,6 +81,20 @@ describe('asking', () => {
     expect(page.text()).toContain('Listening to the recording')
   })
 
+  test('until the scenes are planned, as many are expected as were estimated', async () => {
+    const { estimate } = dryRun
+    const page = await shown(
+      anApi({ dryRun: () => Response.json({ ...dryRun, estimate: { ...estimate, scenes: 7 } }) }),
+      {
+        confirmCost: false,
+      },
+    )
+    await page.get('form').trigger('submit')
+    await settled()
+
+    expect(page.findAll('.ai-video-scene[data-status="unknown"]')).toHaveLength(7)
+  })
+
   test('what costs nothing is not made for a price', async () => {
     const { estimate } = dryRun
     const free = { ...dryRun, estimate: { ...estimate, cost_usd: { ...estimate.cost_usd, low: 0, high: 0 } } }

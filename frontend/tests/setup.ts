@@ -2,6 +2,9 @@
 
 import { afterEach, beforeEach, vi } from 'vitest'
 
+// The file that the generator downloads is there at once; useParts.test.ts and missing.test.ts try where it is not.
+import '../src/parts'
+
 // The states of a dialog, without the inert page around it: that is tried in a real browser.
 HTMLDialogElement.prototype.showModal = function showModal() {
   this.open = true

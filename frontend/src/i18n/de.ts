@@ -152,6 +152,7 @@ export const de: AiVideoMessages = {
   'action.refresh': 'Neu laden',
   'action.sign_in': 'Anmelden',
   'action.dismiss': 'Schließen',
+  'action.reload': 'Seite neu laden',
 
   'error.title': 'Das Video konnte nicht fertiggestellt werden',
   'error.title.scene': 'Szene {n} konnte nicht erzeugt werden',
@@ -187,6 +188,10 @@ export const de: AiVideoMessages = {
   'problem.unreachable': 'Der Server ist nicht erreichbar. Ob etwas begonnen wurde, ist nicht bekannt.',
   'problem.http': 'Der Server hat mit einem Fehler geantwortet ({status}).',
   'problem.limit': 'Es würde {price} kosten, und die Grenze liegt bei {limit}.',
+
+  'missing.title': 'Ein Teil dieser Seite lässt sich nicht laden',
+  'missing.todo':
+    'Vielleicht gibt es eine neuere Fassung: Laden Sie die Seite neu. Ein Video, das gerade entsteht, bleibt davon unberührt.',
 
   'player.label': 'Das fertige Video',
   'player.captions': 'Untertitel',

@@ -152,6 +152,7 @@ export const en = {
   'action.refresh': 'Look again',
   'action.sign_in': 'Sign in',
   'action.dismiss': 'Close',
+  'action.reload': 'Reload the page',
 
   'error.title': 'The video could not be finished',
   'error.title.scene': 'Scene {n} could not be made',
@@ -187,6 +188,9 @@ export const en = {
   'problem.unreachable': 'The server cannot be reached. Nothing is known to have been started.',
   'problem.http': 'The server answered with an error ({status}).',
   'problem.limit': 'It would cost {price}, and the limit is {limit}.',
+
+  'missing.title': 'A part of this page cannot be loaded',
+  'missing.todo': 'Perhaps there is a newer page: reload it. A video that is being made is not affected.',
 
   'player.label': 'The finished video',
   'player.captions': 'Captions',
