@@ -102,7 +102,6 @@ class Platform:
         self.s3 = boto3.client("s3")
         created(self.dynamodb, ONE_PART)
         self.s3.create_bucket(Bucket=BUCKET, CreateBucketConfiguration={"LocationConstraint": "eu-central-1"})
-        self._recording = write_sound(folder / "story.wav", seconds=3)
         self._deployed: Worker | None = None
         self._create_function()
 
@@ -132,17 +131,25 @@ class Platform:
         assert self._deployed is not None
         return self._deployed
 
-    def start(self, video_id: str) -> None:
-        """What POST does."""
-        self.s3.upload_file(str(self._recording), BUCKET, f"uploads/{video_id}.wav")
+    def upload(self, video_id: str, *, seconds: int = 3) -> None:
+        """A person uploads a recording."""
+        recording = self._folder / f"{seconds}.wav"
+        if not recording.exists():
+            write_sound(recording, seconds=seconds)
+        self.s3.upload_file(str(recording), BUCKET, f"uploads/{video_id}.wav")
         row = {"video_id": {"S": video_id}, "user_id": {"S": "ada"}, "s3_key": {"S": f"uploads/{video_id}.wav"}}
         self.dynamodb.put_item(TableName=TABLE, Item=row)
+
+    def start(self, video_id: str, *, options: Options | None = None) -> None:
+        """What POST does; a recording that is not there is uploaded first."""
+        if "Item" not in self.dynamodb.get_item(TableName=TABLE, Key={"video_id": {"S": video_id}}):
+            self.upload(video_id)
         data = new_job_data(
             video_id=video_id,
             run_id="run-1",
             prefix=f"ai-video/{video_id}/run-1/",
             recording=Recording(key=f"uploads/{video_id}.wav", filename="story.wav"),
-            options=Options(),
+            options=options or Options(),
             owner_id="ada",
         )
         self.worker.engine.start(video_id, data, run_id="run-1")
@@ -164,7 +171,10 @@ class Platform:
                 self.invoke(self.schedule_event, seconds_left=_SHORT_SWEEP_SECONDS)
 
     def invoke(self, event: Mapping[str, Any], *, seconds_left: int = _SECONDS_LEFT) -> dict[str, Any]:
-        """One invocation of the function."""
+        """One invocation of the function; none while it may not run, and the event is lost."""
+        reserved = boto3.client("lambda").get_function_concurrency(FunctionName=FUNCTION)
+        if reserved.get("ReservedConcurrentExecutions") == 0:
+            return {}
         return lambda_function.handler(event, Context(seconds_left))
 
     schedule_event: Mapping[str, Any] = {"source": "aws.scheduler", "detail-type": "Scheduled Event"}
@@ -183,6 +193,16 @@ class Platform:
     def _deliver(self) -> None:
         while self.queue:
             self.invoke(json.loads(self.queue.popleft()))
+
+    def _aws_s3(self, words: list[str]) -> Any:  # noqa: ANN401  as above
+        place = s3_place(words)
+        bucket, _, key = place.removeprefix("s3://").partition("/")
+        if words[0] == "presign":
+            return self.s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+        listed = [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", [])]
+        for each in listed if words[0] == "rm" else []:
+            self.s3.delete_object(Bucket=bucket, Key=each)
+        return listed
 
     def _create_function(self) -> None:
         trust = json.dumps({"Version": "2012-10-17", "Statement": []})
@@ -232,13 +252,8 @@ class Platform:
         return self.out
 
     def _aws(self, words: list[str]) -> Any:  # noqa: ANN401  an answer of AWS
-        if words[:2] == ["s3", "rm"]:
-            assert words[2] == "--recursive"
-            bucket, _, prefix = words[3].removeprefix("s3://").partition("/")
-            listed = self.s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])
-            for entry in listed:
-                self.s3.delete_object(Bucket=bucket, Key=entry["Key"])
-            return [entry["Key"] for entry in listed]
+        if words[0] == "s3":
+            return self._aws_s3(words[1:])
         service, operation, parameters = parsed_aws(words)
         if (service, operation) == ("lambda", "Invoke"):
             answer = self.invoke(json.loads(parameters["Payload"]))
@@ -250,6 +265,19 @@ class Platform:
 def client_named(service: str) -> Any:  # noqa: ANN401  boto3 makes its clients at run time
     """The client of a service that a command names."""
     return boto3.client(service)  # type: ignore[call-overload]  # its types know names only as literals
+
+
+def s3_place(words: list[str]) -> str:
+    """The s3:// address in a command of `aws s3`, of those that the book has."""
+    match words:
+        case ["rm" | "ls", "--recursive", place]:
+            pass
+        case ["presign", place, "--expires-in", seconds]:
+            assert 0 < int(seconds) <= 604_800  # a week, says AWS
+        case _:
+            raise AssertionError(f"nobody knows aws s3 {' '.join(words)}")
+    assert place.startswith("s3://")
+    return place
 
 
 def parsed_aws(words: list[str]) -> tuple[str, str, dict[str, Any]]:

@@ -1,7 +1,8 @@
 """`worker operate`: finds jobs of a deployed function in the platform's table, and retries, cancels or resumes them.
 
-Everything is done through the engine, as a person's decision on the page would be, so nothing here can do more than
-such a decision; the function takes the turns that follow.  Nothing is done without `go`.
+All that is done through the engine, as a person's decision on the page would be, so nothing here can do more than
+such a decision; the function takes the turns that follow.  `carry` alone writes rows itself, to a table that was
+restored, and only over what is older.  Nothing is done without `go`.
 
 What a retry here leaves out, because no user asked for it: it books nothing on the owner's daily limit.
 """
@@ -278,13 +279,46 @@ class Operator:
                 self._tell(done)
         return self._sum_up(verb, counts, go=go)
 
+    def carry(self, source: str, ids: Sequence[str], *, go: bool, at_once: int) -> int:
+        """Let the jobs that are named, or all, stand in this table as in `source`, where they have gone further there.
+
+        For a table that was restored to an earlier time.  Without names it reads both tables whole, and tells too which
+        jobs stand only here.
+
+        Raises:
+            PermanentError: code OPERATION_UNCLEAR, both are one table.
+        """
+        if source == self.settings.table_name:
+            raise PermanentError(
+                "OPERATION_UNCLEAR",
+                f"jobs are carried from one table to another, and both are {source}; --table names the restored one",
+                user_action="none",
+            )
+        with OperatorsWorker(self.settings, clock=self.clock) as worker:
+            here = worker.store
+            there = DynamoJobs(worker.clients.dynamodb, layout=replace(here.layout, table_name=source))
+            compared = _Compared(here, there)
+            jobs = (FoundJob(one, None) for one in ids) if ids else compared.differing()
+            counts = {"done": 0, "skipped": 0, "failed": 0}
+            for done in _side_by_side(_Carrying(here, there, worker.clock, go=go), jobs, at_once):
+                counts[done.kind] += 1
+                self._tell(done)
+            for execution_id in compared.only_here:
+                text = f"no job stands there in {source}: deleted since, or lost; if deleted, cancel or delete it here"
+                counts["skipped"] += 1
+                self._tell(_Done("skipped", "only here", execution_id, text))
+            if not ids:
+                units = here.read_units + there.read_units
+                _complain(f"{compared.same} are the same in both; reading the tables took {units:g} read units")
+        return self._sum_up("carry", counts, go=go)
+
     def _tell(self, done: "_Done") -> None:
         if self.as_json:
             _print_json({"event": done.what, "id": done.execution_id, "text": done.text})
         else:
             print_line(f"{done.what:14} {done.execution_id}  {done.text}", sys.stdout)
 
-    def _sum_up(self, verb: Verb, counts: Mapping[str, int], *, go: bool) -> int:
+    def _sum_up(self, verb: Verb | Literal["carry"], counts: Mapping[str, int], *, go: bool) -> int:
         if self.as_json:
             _print_json({"event": "operated", "verb": verb, "is_dry_run": not go, **counts})
         words = "" if go else f"; nothing was done: add --go to {verb} them"
@@ -343,6 +377,89 @@ class _Doing:
             return _Done("done", past, job_id, f"{seen.state}, version {seen.version}")
         code = f"{seen.failure.code} " if seen.failure else ""
         return _Done("done", f"would {self.verb}", job_id, f"{code}in {seen.failed_in or seen.state}")
+
+
+@dataclass(slots=True)
+class _Compared:
+    """What stands in two tables.
+
+    Attributes:
+        same: how many jobs have written the same last in both.
+        only_here: after `differing` has come to its end, the jobs that have no counterpart there.
+    """
+
+    here: DynamoJobs
+    there: DynamoJobs
+    same: int = 0
+    only_here: tuple[str, ...] = ()
+
+    def differing(self) -> Iterator[FoundJob]:
+        """The jobs there that have written something else last than here."""
+        known = {job.execution_id: _last_write(job.execution) for job in self.here.jobs()}
+        for job in self.there.jobs():
+            last = known.pop(job.execution_id, None)
+            # A turn that is at work there may write more: such a job is no pair yet.
+            is_at_rest = job.execution is not None and job.execution.lease is None
+            if is_at_rest and last == _last_write(job.execution):
+                self.same += 1
+            else:
+                yield job
+        self.only_here = tuple(sorted(known))
+
+
+def _last_write(execution: Execution | None) -> tuple[str, int] | None:
+    return None if execution is None else (execution.run_id, execution.revision)
+
+
+@dataclass(frozen=True, slots=True)
+class _Carrying:
+    """Carries one job after the other from one table to another; threads may share it."""
+
+    here: DynamoJobs
+    there: DynamoJobs
+    clock: Clock
+    go: bool
+
+    def __call__(self, job: FoundJob) -> _Done:
+        """Carry it, as it stands now in both tables."""
+        try:
+            return self._carry(job.execution_id)
+        except VersionConflictError as error:
+            return _Done("skipped", "skipped", job.execution_id, str(error))
+        except StateMachineError as error:
+            return _Done("failed", "failed", job.execution_id, str(error))
+
+    def _carry(self, job_id: str) -> _Done:
+        row, base = self.there.row(job_id), self.here.row(job_id)
+        seen, standing = self.there.execution_on(job_id, row), self.here.execution_on(job_id, base)
+        if seen is None:
+            return _Done("failed", "failed", job_id, f"no job has this id in {self.there.layout.table_name}")
+        if not base:
+            text = f"{self.here.layout.table_name} has no such row: bring back the platform's, then carry again"
+            return _Done("skipped", "skipped", job_id, text)
+        if reason := _why_left(seen, standing, self.clock.now()):
+            return _Done("skipped", "skipped", job_id, reason)
+        if self.go:
+            self.here.carry(seen, row, over=standing)
+        before = "no job" if standing is None else f"{standing.state}, version {standing.version}"
+        text = f"{before} → {seen.state}, version {seen.version}"
+        return _Done("done", "carried" if self.go else "would carry", job_id, text)
+
+
+def _why_left(there: Execution, here: Execution | None, now: datetime) -> str | None:
+    """Why a job is not carried from there to here; None when it is."""
+    if there.lease is not None and there.lease.expires_at > now:
+        return f"a turn is at work on it there until {_iso(there.lease.expires_at)}: carry again after that"
+    if here is None:
+        return None
+    if here.run_id != there.run_id:
+        # Versions begin anew where a row's attributes were removed between two runs; the start says which came later.
+        return None if there.started_at > here.started_at else "another run was started later here"
+    if there.revision <= here.revision:
+        return "it has not gone further there"
+    if here.updated_at > there.updated_at or (here.lease is not None and here.lease.expires_at > now):
+        return "it has gone on here too; look at both with `show`"
+    return None
 
 
 def _cancelled(engine: Engine[Job], job_id: str) -> Execution:

@@ -202,4 +202,23 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         """Wake jobs that wait, now: attempts and crashes are forgotten.  One at whose turn somebody works is left."""
         act("resume", **locals())
 
+    @app.command()
+    def carry(
+        ids: Ids = None,
+        *,
+        source: Annotated[
+            str, typer.Option("--from", metavar="NAME", help="The table in which the jobs have gone on: the old one.")
+        ],
+        go: Go = False,
+        at_once: AtOnce = 8,
+        function: FunctionName = "",
+        table: TableName = None,
+        as_json: AsJson = False,
+    ) -> None:
+        """Bring jobs to a restored table as they stand in the old one, where they have gone further there.
+
+        Nothing that was written here since is overwritten.  Without ids: all jobs; both tables are read whole.
+        """
+        run(function, table, as_json, lambda operator: operator.carry(source, ids or [], go=go, at_once=at_once))
+
     return app

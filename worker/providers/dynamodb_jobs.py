@@ -1,4 +1,4 @@
-"""Every job in the platform's table, for an operator who looks for some of them.
+"""Every job in the platform's table, for an operator who looks for some of them, or brings them to another table.
 
 No index knows how a job ended, so looking for jobs reads the whole table; `DynamoStore.due` reads only what is active.
 """
@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from statemachine import Execution
-from statemachine.aws.attribute_value import encode
+from statemachine.aws.attribute_value import Item, decode, encode
 from statemachine.aws.dynamodb_store import DynamoStore
-from statemachine.errors import StoreCorruptError
+from statemachine.errors import StoreCorruptError, VersionConflictError
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +65,47 @@ class DynamoJobs(DynamoStore):
                     yield FoundJob(execution_id, self.execution_on(execution_id, item))
                 except StoreCorruptError as error:
                     yield FoundJob(execution_id, None, str(error))
+
+    def row(self, execution_id: str) -> Item:
+        """The key and our attributes of a row, job or no job, read consistently; empty when there is no such row."""
+        layout = self.layout
+        names = {f"#{number}": name for number, name in enumerate((*layout.key_names, *layout.attribute_names))}
+        answer = self._call(
+            "GetItem",
+            self._client.get_item,
+            TableName=layout.table_name,
+            Key=self._key(execution_id),
+            ConsistentRead=True,
+            ProjectionExpression=", ".join(names),
+            ExpressionAttributeNames=names,
+        )
+        found: Item = answer.get("Item", {})
+        return found
+
+    def carry(self, carried: Execution, item: Item, *, over: Execution | None) -> None:
+        """Let our attributes of `item`, a row of another table that holds `carried`, stand on the same row here.
+
+        `over`: the job that stands here, as it was read; None when the row had none.  The row must exist.
+
+        Raises:
+            VersionConflictError: something was written here since `over` was read.
+        """
+        layout = self.layout
+        update = self._update(carried.execution_id, writes_data=True)
+        if over is None:
+            update.require(f"attribute_not_exists({update.path(layout.version)})")
+        else:
+            update.require(f"{update.path(layout.version)} = {update.value(over.version)}")
+            update.require(f"{update.path(layout.revision)} = {update.value(over.revision)}")
+            update.require(f"{update.path(layout.execution, 'run_id')} = {update.value(over.run_id)}")
+        for name in layout.attribute_names:
+            if name in item:
+                update.set((name,), decode(item[name]))
+            else:
+                update.remove((name,))
+        # The row that comes back decides, written or refused: a lost answer's repetition is refused too.
+        standing = self._standing(carried.execution_id, self._write(update).item)
+        if (standing.run_id, standing.revision) != (carried.run_id, carried.revision):
+            raise VersionConflictError(
+                carried.execution_id, expected=over.version if over else 0, stored=standing.version
+            )

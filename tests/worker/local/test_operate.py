@@ -13,13 +13,16 @@ from typer.testing import CliRunner
 
 from statemachine import Execution, Failure, PermanentError
 from statemachine.aws.dynamodb_store import DynamoStore
+from statemachine.errors import VersionConflictError
+from statemachine.execution import Lease
 from statemachine.testing.clock import VirtualClock
-from tests.dynamodb_tables import ONE_PART, client_of, created, named
+from tests.dynamodb_tables import ONE_PART, client_of, created, named, row
 from tests.worker.fakes import planned_job_data
 from worker.__main__ import app
 from worker.local import operate
 from worker.local.operate import moment, settings_of
 from worker.providers.aws_function import environment_of
+from worker.providers.dynamodb_jobs import DynamoJobs
 
 NOW = datetime(2026, 11, 22, 3, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -349,6 +352,166 @@ def test_another_table_can_be_looked_at_one_that_was_restored(desk: Desk) -> Non
     )
 
     assert ids(desk.do("find", "--table", "restored")) == ["then"]
+
+
+# --- carrying --------------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Restored:
+    """A table that was restored, beside the one that the desk works at."""
+
+    desk: Desk
+    store: DynamoStore
+
+    def put(self, execution: Execution) -> None:
+        """The row with the job as it stood then."""
+        self.upload(execution.execution_id)
+        self.store.start(execution, replace=False)
+
+    def upload(self, video_id: str) -> None:
+        """The row without a job."""
+        client_of(None).put_item(TableName="restored", Item={"video_id": {"S": video_id}, "title": {"S": "then"}})
+
+    def carry(self, *words: str) -> dict[str, str]:
+        """What was said of each job."""
+        lines = self.desk.do("carry", *words, "--from", ONE_PART.table_name, "--table", "restored")
+        return {line["id"]: line["event"] for line in lines if "id" in line}
+
+    def row(self, video_id: str) -> dict[str, Any]:
+        return row(client_of(None), self.store.layout, video_id)
+
+
+@pytest.fixture
+def restored(desk: Desk) -> Restored:
+    layout = created(client_of(None), named(ONE_PART, "restored"))
+    return Restored(desk, DynamoStore(client_of(None), layout=layout))
+
+
+def test_a_job_that_has_gone_further_is_carried_with_everything_that_is_ours_and_nothing_else(
+    desk: Desk, restored: Restored
+) -> None:
+    further = desk.put("a", version=9, revision=14)
+    restored.put(replace(further, state="rendering", status="processing", version=4, revision=5, due_at=NOW))
+
+    assert restored.carry("--go") == {"a": "carried"}
+
+    there = row(client_of(None), ONE_PART, "a")
+    assert restored.row("a") == {**there, "title": {"S": "then"}}
+    assert restored.store.get("a") == desk.store.get("a")
+    assert "ai_due_at" not in restored.row("a")
+
+
+def test_a_job_that_was_begun_since_is_put_on_its_row_and_no_row_is_made(desk: Desk, restored: Restored) -> None:
+    desk.working("begun")
+    desk.working("uploaded")
+    restored.upload("begun")
+
+    assert restored.carry("--go") == {"begun": "carried", "uploaded": "skipped"}
+
+    assert restored.store.get("begun") == desk.store.get("begun")
+    assert restored.store.due(NOW, limit=9)[0].execution_id == "begun"
+    assert "Item" not in client_of(None).get_item(TableName="restored", Key={"video_id": {"S": "uploaded"}})
+
+
+def test_nothing_is_carried_until_somebody_says_go_and_nothing_twice(desk: Desk, restored: Restored) -> None:
+    further = desk.put("a", version=9, revision=14)
+    restored.put(replace(further, version=4, revision=5))
+
+    assert restored.carry() == {"a": "would carry"}
+    assert restored.store.get("a").revision == 5
+    assert restored.carry("--go") == {"a": "carried"}
+    assert restored.carry("--go") == {}
+    assert "1 are the same in both" in desk.err
+
+
+@pytest.mark.parametrize(
+    ("here", "reason"),
+    [
+        ({"revision": 15, "version": 5}, "it has not gone further there"),
+        ({"updated_at": NOW, "version": 5}, "it has gone on here too"),
+        ({"lease": Lease("turn", NOW + HOUR), "version": 5}, "it has gone on here too"),
+        ({"run_id": "run-2", "started_at": NOW, "version": 1}, "another run was started later here"),
+    ],
+)
+def test_what_is_newer_in_the_restored_table_is_never_overwritten(
+    desk: Desk, restored: Restored, here: dict[str, Any], reason: str
+) -> None:
+    further = desk.put("a", version=9, revision=14)
+    restored.put(replace(further, **{"revision": 5, **here}))
+    before = restored.row("a")
+
+    (line, _) = desk.do("carry", "--go", "--from", ONE_PART.table_name, "--table", "restored")
+
+    assert (line["event"], restored.row("a")) == ("skipped", before)
+    assert reason in line["text"]
+
+
+def test_a_later_run_is_carried_whatever_its_versions_are(desk: Desk, restored: Restored) -> None:
+    """Versions begin anew on a row whose attributes were removed between two runs."""
+    later = desk.put("a")
+    restored.put(replace(later, run_id="run-0", started_at=NOW - 9 * HOUR, version=30, revision=40))
+
+    assert restored.carry("--go") == {"a": "carried"}
+    assert restored.store.get("a").run_id == "run-1"
+
+
+def test_a_job_at_which_a_turn_works_is_carried_when_that_has_ended(desk: Desk, restored: Restored) -> None:
+    """It may be ordering clips, and writes them down in the old table."""
+    restored.put(desk.working("a"))
+    desk.store.lease("a", version=1, owner="turn", now=NOW, at_most=HOUR, margin=timedelta(seconds=5))
+    desk.store.checkpoint("a", owner="turn", patch={("title",): "ordered"})
+
+    assert restored.carry("a", "--go") == {"a": "skipped"}
+    assert restored.carry("--go") == {"a": "skipped"}
+    desk.clock.advance(HOUR)
+
+    assert restored.carry("--go") == {"a": "carried"}
+    assert restored.store.get("a").data["title"] == "ordered"
+
+
+def test_a_write_in_between_wins_over_what_is_carried(desk: Desk, restored: Restored) -> None:
+    there = desk.put("a", version=9, revision=14)
+    seen = replace(there, version=4, revision=5)
+    restored.put(replace(seen, revision=6))
+    jobs, old = DynamoJobs(client_of(None), layout=restored.store.layout), DynamoJobs(client_of(None))
+
+    with pytest.raises(VersionConflictError):
+        jobs.carry(there, old.row("a"), over=seen)
+
+    assert restored.store.get("a").revision == 6
+
+
+def test_what_stands_only_in_the_restored_table_is_told_and_left(desk: Desk, restored: Restored) -> None:
+    """Its owner may have had it deleted since, and a restored table brings it back."""
+    restored.put(desk.put("a"))
+    client_of(None).delete_item(TableName=ONE_PART.table_name, Key={"video_id": {"S": "a"}})
+    before = restored.row("a")
+
+    assert restored.carry("--go") == {"a": "only here"}
+    assert restored.row("a") == before
+
+
+def test_a_row_that_is_damaged_in_the_old_table_is_named_and_not_carried(desk: Desk, restored: Restored) -> None:
+    for video_id in ("a", "b"):
+        restored.put(replace(desk.put(video_id, version=9, revision=14), version=4, revision=5))
+    client_of(None).update_item(
+        TableName=ONE_PART.table_name,
+        Key={"video_id": {"S": "a"}},
+        UpdateExpression="SET ai_execution = :spoilt",
+        ExpressionAttributeValues={":spoilt": {"S": "spoilt"}},
+    )
+
+    assert restored.carry("--go") == {"a": "failed", "b": "carried"}
+    assert (desk.exit_code, restored.store.get("a").revision) == (1, 5)
+
+
+def test_jobs_are_carried_between_two_tables(desk: Desk, restored: Restored) -> None:
+    (refused,) = desk.do("carry", "--from", "restored", "--table", "restored")
+
+    assert (refused["error"]["code"], desk.exit_code) == ("OPERATION_UNCLEAR", 2)
+    assert restored.carry("nobody") == {"nobody": "failed"}
+    assert desk.exit_code == 1
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
