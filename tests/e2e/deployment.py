@@ -6,9 +6,11 @@ import signal
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,11 +21,12 @@ from botocore.config import Config
 from statemachine import Execution
 from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.table_layout import TableLayout
+from statemachine.clock import SystemClock
 from statemachine.errors import ExecutionNotFoundError
 from tests.e2e.ministack import REGION, MiniStack, ministack, packaged, python_version
 from tests.e2e.witness import Witness
 from tests.simulators.openai import API_KEY
-from tests.simulators.scenario import Takes
+from tests.simulators.scenario import Rule, Takes
 from tests.simulators.transcribe import S3Objects
 from tests.simulators.vendors import Vendors
 from tests.terraform.terraform_cli import Terraform
@@ -33,18 +36,22 @@ PASSWORD = "Correct-Horse-9"  # noqa: S105  of people who exist in a simulator o
 ACCOUNT = "000000000000"  # MiniStack's, for whoever brings a key that is no account
 POLICY = "ai-video"
 LIMITS_PARAMETER = "/ai-video/limits"
+OWN_STAGE = "worker"
 TURN_EVERY_SECONDS = 0.5
 LOOK_EVERY_SECONDS = 0.02
 SWEEP = {"source": "aws.scheduler", "detail-type": "Scheduled Event"}
 
-# What the example leaves out, so that as many of the policy's statements as possible stand and are used.
+# What the example leaves out, so that as many of the policy's statements as possible stand and are used; `_options` has
+# what is known only when there are keys.
 OPTIONS = {
     "limits_parameter": LIMITS_PARAMETER,
     "completion_bus": "default",
     "completion_topic_arn": f"arn:aws:sns:{REGION}:{ACCOUNT}:ends-of-jobs",
+    "rest_api": f'${{merge(module.platform.rest_api, {{ gateway_responses_cors = true, own_stage = "{OWN_STAGE}" }})}}',
 }
 
-Gateway = Literal["http", "rest"]
+# The platform's two, and the stage of the module's own on the second.
+Gateway = Literal["http", "rest", "own stage"]
 Policy = Mapping[str, Any]
 
 
@@ -64,21 +71,49 @@ class Answer:
     body: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """ARNs of keys of the platform's own, and of one that is nobody's business."""
+
+    bucket: str
+    secret: str
+    foreign: str
+
+
+class VendorsClock(SystemClock):
+    """The machine's time, and later when somebody turns it forward."""
+
+    def __init__(self) -> None:
+        self._ahead = timedelta()
+
+    def now(self) -> datetime:
+        """What the vendors take for now."""
+        return super().now() + self._ahead
+
+    def turn_forward(self, by: timedelta) -> None:
+        """Let this time have passed at once."""
+        self._ahead += by
+
+
 class Deployment:
     """A platform with the worker on it.
 
     Attributes:
         apply_seconds: how long Terraform took for all of it.
-        apply_crowding: how many processes wanted each of the machine's processors meanwhile (the last minute).
     """
 
     def __init__(
-        self, stack: MiniStack, vendors: Vendors, witness: Witness, terraform: Terraform, options: Path
+        self,
+        stack: MiniStack,
+        vendors: Vendors,
+        clock: VendorsClock,
+        witness: Witness,
+        terraform: Terraform,
+        keys: Keys,
     ) -> None:
-        self.stack, self.vendors, self.witness = stack, vendors, witness
-        self._terraform, self._options = terraform, options
+        self.stack, self.vendors, self.clock, self.witness, self.keys = stack, vendors, clock, witness, keys
+        self._terraform = terraform
         self.apply_seconds = terraform.apply()
-        self.apply_crowding = max(1.0, os.getloadavg()[0] / (os.cpu_count() or 1))
         outputs = terraform.outputs()
         self.platform, self.worker = outputs["platform"], outputs["worker"]
         self.dynamodb, self.s3, self._iam = stack.client("dynamodb"), stack.client("s3"), stack.client("iam")
@@ -120,9 +155,10 @@ class Deployment:
     def request(
         self, gateway: Gateway, method: str, video_id: str, *, token: str | None, body: Mapping[str, Any] | None = None
     ) -> Answer:
-        """Send a request to one of the two gateways; a body makes `video_id` a part of it."""
-        api = self.platform[f"{gateway}_api"]["id"]
-        stage = "$default" if gateway == "http" else self.platform["rest_stage_name"]
+        """Send a request to one of the gateways; a body makes `video_id` a part of it."""
+        api = self.platform["http_api" if gateway == "http" else "rest_api"]["id"]
+        stages = {"http": "$default", "rest": self.platform["rest_stage_name"], "own stage": OWN_STAGE}
+        stage = stages[gateway]
         query = "" if body is not None else f"?videoId={video_id}"
         request = urllib.request.Request(  # noqa: S310  our own address
             f"{self.stack.url}/_aws/execute-api/{api}/{stage}/ai-video{query}",
@@ -161,27 +197,49 @@ class Deployment:
         assert (execution.status, execution.failure) == ("completed", None)
         return execution
 
-    def kill_turns(self, video_ids: list[str], *, turns: int, moments: Iterator[float], within_seconds: float) -> int:
+    def kill_turns(
+        self, video_ids: list[str], *, state: str, turns: int, moments: Iterator[float], within_seconds: float
+    ) -> int:
         """Kill all processes that run the function, a moment after one of the jobs is seen at work, again and again.
+
+        The jobs are put to work here: the sweep that would do so is killed with them, and back at the next minute.
+
+        Args:
+            video_ids: the jobs.
+            state: nothing is killed while one of them is at work in another.
+            turns: how many shall be lost.
+            moments: seconds from seeing to killing.
+            within_seconds: when to give up.
 
         Returns:
             How many turns were lost by it: they held a lease before, and nobody can give it back.
         """
         lost: set[str] = set()
         limit = time.monotonic() + within_seconds
+        self._dispatch(video_ids)
         while len(lost) < turns and time.monotonic() < limit:
-            if not self._leases(video_ids) - lost:
+            if not self._leases(video_ids).keys() - lost:
                 time.sleep(LOOK_EVERY_SECONDS)
                 continue
             time.sleep(next(moments))
             before = self._leases(video_ids)
-            self.kill_function_processes()
-            lost |= before & self._leases(video_ids)
+            # A turn that was too quick is no reason to let everybody start cold.
+            if before.keys() - lost and set(before.values()) == {state}:
+                self.kill_function_processes()
+                lost |= before.keys() & self._leases(video_ids).keys()
+                self._dispatch(video_ids)
         return len(lost)
 
-    def _leases(self, video_ids: list[str]) -> set[str]:
-        leases = (self.execution(video_id).lease for video_id in video_ids)
-        return {lease.owner for lease in leases if lease is not None}
+    def _dispatch(self, video_ids: Iterable[str]) -> None:
+        """Invoke the function, as it does itself, for the next turn of each job that nobody is working on."""
+        for execution in map(self.execution, video_ids):
+            if execution.lease is None and execution.due_at is not None:
+                self._invoke(_turn(execution), kind="Event")
+
+    def _leases(self, video_ids: Iterable[str]) -> dict[str, str]:
+        """The states in which jobs are at work, by the owners of their leases."""
+        executions = map(self.execution, video_ids)
+        return {each.lease.owner: each.state for each in executions if each.lease is not None}
 
     # --- the function ----------------------------------------------------------------------------------------------
 
@@ -198,24 +256,28 @@ class Deployment:
             execution = self.execution(video_id)
         except ExecutionNotFoundError:
             return
-        event = {"execution_id": execution.execution_id, "version": execution.version}
         if execution.lease is None and execution.due_at is not None:
-            self._lambda.invoke(FunctionName=self.worker["function_name"], Payload=json.dumps(event))
+            self._invoke(_turn(execution))
 
     def sweep(self) -> None:
         """Invoke the function as its schedule does, and wait for the end of it."""
-        self._lambda.invoke(FunctionName=self.worker["function_name"], Payload=json.dumps(SWEEP))
+        self._invoke(SWEEP)
+
+    def _invoke(
+        self, event: Mapping[str, object], *, kind: Literal["RequestResponse", "Event"] = "RequestResponse"
+    ) -> None:
+        self._lambda.invoke(FunctionName=self.worker["function_name"], Payload=json.dumps(event), InvocationType=kind)
 
     @property
     def ticks(self) -> int:
         """How many times EventBridge has invoked the function so far."""
         return self.stack.log.read_text().count(f"EventBridge → Lambda {self.worker['function_name']}")
 
-    def change_environment(self, *, without: str) -> None:
-        """Take a variable away from the function."""
+    def change_environment(self, changes: Mapping[str, str | None]) -> None:
+        """Give the function other variables; None takes one away."""
         name = self.worker["function_name"]
         given = self._lambda.get_function_configuration(FunctionName=name)["Environment"]["Variables"]
-        variables = {variable: value for variable, value in given.items() if variable != without}
+        variables = {variable: value for variable, value in {**given, **changes}.items() if value is not None}
         self._lambda.update_function_configuration(FunctionName=name, Environment={"Variables": variables})
 
     def policy(self) -> Policy:
@@ -243,15 +305,24 @@ class Deployment:
             aws_session_token=keys["Credentials"]["SessionToken"],
         )
 
+    @cached_property
+    def _kms_of_the_function(self) -> Any:  # noqa: ANN401  as above
+        return self.as_the_function("kms")
+
+    def use_key(self, action: str, key: str) -> None:
+        """Encrypt, decrypt or make a data key as the function, asked of KMS itself."""
+        kms = self._kms_of_the_function
+        if action == "Encrypt":
+            kms.encrypt(KeyId=key, Plaintext=b"text")
+        elif action == "Decrypt":
+            sealed = self.stack.client("kms").encrypt(KeyId=key, Plaintext=b"text")["CiphertextBlob"]
+            kms.decrypt(KeyId=key, CiphertextBlob=sealed)
+        else:
+            kms.generate_data_key(KeyId=key, KeySpec="AES_256")
+
     def forget(self, video_id: str) -> None:
         """Delete a video's row as the old platform does, which ends its job."""
         self.dynamodb.delete_item(TableName=self.platform["table_name"], Key={"video_id": {"S": video_id}})
-
-    def lose_index(self) -> None:
-        """Apply anew, for a table without the due index."""
-        table = {"name": "${module.platform.table_name}", "partition_key": "video_id", "due_index": ""}
-        self._options.write_text(json.dumps({"module": {"ai_video": {**OPTIONS, "table": table}}}))
-        self._terraform.apply()
 
     def remove_worker(self) -> float:
         """Take the worker away again, as the team would; the seconds that it took."""
@@ -259,17 +330,29 @@ class Deployment:
 
 
 @contextmanager
-def deployment(folder: Path) -> Iterator[Deployment]:
-    """Start the simulated AWS and vendors, and apply the example of an existing platform with the real archives."""
+def deployment(folder: Path, *rules: Rule) -> Iterator[Deployment]:
+    """Start the simulated AWS and vendors, and apply the example of an existing platform with the real archives.
+
+    Args:
+        folder: where everything is written.
+        rules: of the vendors.
+    """
+    clock = VendorsClock()
     with (
         ministack(folder, enforces_policies=True) as stack,
         Witness(stack.url) as witness,
         Vendors(
-            clip_takes=Takes(seconds=3.0), transcription_takes=Takes(seconds=2.0), objects=S3Objects(stack.client("s3"))
+            *rules,
+            clock=clock,
+            clip_takes=Takes(seconds=3.0),
+            transcription_takes=Takes(seconds=2.0),
+            objects=S3Objects(stack.client("s3")),
         ) as vendors,
     ):
         stack.client("sns").create_topic(Name=OPTIONS["completion_topic_arn"].rpartition(":")[2])
         stack.client("ssm").put_parameter(Name=LIMITS_PARAMETER, Type="String", Value="{}")
+        kms = stack.client("kms")
+        keys = Keys(*(kms.create_key()["KeyMetadata"]["Arn"] for _ in range(3)))
         variables = {
             "package": str(packaged()),
             "python_version": python_version(),
@@ -279,14 +362,29 @@ def deployment(folder: Path) -> Iterator[Deployment]:
         terraform = Terraform(example, folder / "terraform", endpoint=stack.url, variables=variables)
         # Terraform lays a file of this name over the others.
         options = folder / "terraform" / example / "options_override.tf.json"
-        options.write_text(json.dumps({"module": {"ai_video": OPTIONS}}))
+        options.write_text(_options(keys))
         terraform.init()
-        deployed = Deployment(stack, vendors, witness, terraform, options)
-        keys = {"OPENAI_API_KEY": API_KEY, "GOOGLE_SERVICE_ACCOUNT": vendors.google.service_account_info(vendors.url)}
+        deployed = Deployment(stack, vendors, clock, witness, terraform, keys)
+        secret = {"OPENAI_API_KEY": API_KEY, "GOOGLE_SERVICE_ACCOUNT": vendors.google.service_account_info(vendors.url)}
         stack.client("secretsmanager").put_secret_value(
-            SecretId=deployed.worker["secret_arn"], SecretString=json.dumps(keys)
+            SecretId=deployed.worker["secret_arn"], SecretString=json.dumps(secret)
         )
         yield deployed
+
+
+def _turn(execution: Execution) -> Mapping[str, object]:
+    """The event for its next turn."""
+    return {"execution_id": execution.execution_id, "version": execution.version}
+
+
+def _options(keys: Keys) -> str:
+    """What is laid over the example's call of the module."""
+    bucket = {
+        "name": "${module.platform.bucket_name}",
+        "recordings_prefixes": ["uploads/"],
+        "kms_key_arn": keys.bucket,
+    }
+    return json.dumps({"module": {"ai_video": {**OPTIONS, "bucket": bucket, "secret_kms_key_arn": keys.secret}}})
 
 
 def _of_simulators(vendors: Vendors, folder: Path) -> dict[str, str]:

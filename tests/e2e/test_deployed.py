@@ -2,7 +2,8 @@
 
 MiniStack enforces the role's policy here, and stops short of this: it evaluates neither `dynamodb:LeadingKeys` nor keys
 of Amazon Transcribe, does not ask for Lambda's own permission when a gateway invokes (`aws_lambda_permission`; its
-source is held by `terraform test`), answers 404 where S3 answers 403 for want of a right to list, and uses no KMS key.
+source is held by `terraform test`), answers 404 where S3 answers 403 for want of a right to list, and its S3 and
+Secrets Manager use no KMS key: what the role may do with one is asked of its KMS.
 """
 
 import random
@@ -11,7 +12,8 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
@@ -23,12 +25,11 @@ from statemachine import Execution
 from tests.e2e.deployment import Answer, Deployment, Gateway, Person, Policy, deployment
 from tests.e2e.ministack import PYTHON, python_version
 from tests.e2e.witness import Call
+from tests.simulators.scenario import Rule, Takes
 from tests.terraform.platform_facts import platform_facts
 from tests.terraform.terraform_cli import MODULE, unavailable
 from worker.job import Job
 
-# What one apply may take, on a machine that does nothing else; on a busy one it gets its share of the processors.
-APPLY_WITHIN_SECONDS = 60.0
 JOB_WITHIN_SECONDS = 240.0
 # A lost turn costs its lease, 125 s while rendering, and the next sweep.
 KILLED_JOB_WITHIN_SECONDS = 480.0
@@ -37,7 +38,12 @@ FRAME_SECONDS = 1 / 24
 DENIED_WITHIN_SECONDS = 60.0
 
 SEED = 20261122
-GATEWAYS: tuple[Gateway, ...] = ("http", "rest")
+GATEWAYS: tuple[Gateway, ...] = ("http", "rest", "own stage")
+
+# Of the jobs that get killed: their clips are finished when the vendors' clock is turned forward, not before.
+TO_BE_KILLED: Mapping[str, Gateway] = {"killed-http": "http", "killed-rest": "rest"}
+LONG = timedelta(hours=1)
+LONG_CLIPS = Rule(place="veo.clip", effect=Takes(seconds=LONG.total_seconds()), containing="/killed-", times=None)
 LOST_TURNS = 2
 
 OLDEST_PYTHON = (3, 12)  # that the module lets the function have
@@ -59,7 +65,7 @@ pytestmark = pytest.mark.skipif(WHY_NOT is not None, reason=WHY_NOT or "")
 
 @pytest.fixture(scope="module")
 def deployed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
-    with deployment(tmp_path_factory.mktemp("deployed")) as running:
+    with deployment(tmp_path_factory.mktemp("deployed"), LONG_CLIPS) as running:
         print(f"apply of platform and worker: {running.apply_seconds:.1f} s")  # noqa: T201  a figure that people ask for
         yield running
 
@@ -85,6 +91,7 @@ class Made:
     """The video, looked at through the REST API.
 
     Attributes:
+        seen_elsewhere: on the module's own stage.
         video: as fetched by its signed address.
         ticks: of the schedule while it was made.
         denied: actions that the policy did not allow to the function meanwhile.
@@ -92,6 +99,7 @@ class Made:
 
     job: Job
     seen: Answer
+    seen_elsewhere: Answer
     video: Path
     ticks: int
     calls: list[Call]
@@ -112,7 +120,17 @@ def begun(deployed: Deployment) -> Begun:
 
 
 @pytest.fixture(scope="module")
-def made(deployed: Deployment, begun: Begun, tmp_path_factory: pytest.TempPathFactory) -> Made:
+def doomed(deployed: Deployment) -> Iterable[str]:
+    """The jobs that get killed, started: while clips are made for them, the other one is finished."""
+    eve = deployed.signed_in("eve")
+    for video_id, gateway in TO_BE_KILLED.items():
+        assert deployed.start(gateway, eve, video_id).status == 202
+    return TO_BE_KILLED.keys()
+
+
+@pytest.fixture(scope="module")
+def made(deployed: Deployment, begun: Begun, doomed: Iterable[str], tmp_path_factory: pytest.TempPathFactory) -> Made:
+    del doomed  # they wait beside it, for the same ticks of the schedule
     execution = deployed.completed("first", seconds=JOB_WITHIN_SECONDS)
     seen = deployed.request("rest", "GET", "first", token=begun.owner.token)
     video = tmp_path_factory.mktemp("video") / "video.mp4"
@@ -121,15 +139,12 @@ def made(deployed: Deployment, begun: Begun, tmp_path_factory: pytest.TempPathFa
     return Made(
         job=Job.model_validate(execution.data),
         seen=seen,
+        seen_elsewhere=deployed.request("own stage", "GET", "first", token=begun.owner.token),
         video=video,
         ticks=deployed.ticks,
         calls=deployed.witness.calls,
         denied=deployed.witness.denied(),
     )
-
-
-def test_one_apply_takes_a_minute_at_most(deployed: Deployment) -> None:
-    assert deployed.apply_seconds <= APPLY_WITHIN_SECONDS * deployed.apply_crowding
 
 
 def test_a_person_gets_the_video_of_a_recording(made: Made, deployed: Deployment) -> None:
@@ -148,6 +163,10 @@ def test_a_job_is_started_by_its_owner_and_seen_by_nobody_else(begun: Begun) -> 
 
     assert begun.started.status == 202, begun.started
     assert begun.refused == {(who, gateway): status for who, status in expected.items() for gateway in GATEWAYS}
+
+
+def test_a_stage_of_the_modules_own_shows_the_same(made: Made) -> None:
+    assert (made.seen_elsewhere.status, made.seen_elsewhere.body["revision"]) == (200, made.seen.body["revision"])
 
 
 def test_the_schedule_wakes_what_waits(made: Made) -> None:
@@ -188,19 +207,20 @@ class Killed:
 
 
 @pytest.fixture(scope="module")
-def killed(deployed: Deployment) -> Killed:
-    eve, video_ids = deployed.signed_in("eve"), [f"killed-{gateway}" for gateway in GATEWAYS]
-    for gateway, video_id in zip(GATEWAYS, video_ids, strict=True):
-        assert deployed.start(gateway, eve, video_id).status == 202
+def killed(deployed: Deployment, doomed: Iterable[str], made: Made) -> Killed:
+    del made  # nobody else is at work when processes are killed
+    video_ids = list(doomed)
     # Only while clips are made, which are fetched in turns of seconds.  A turn that is lost between an order and its
     # record costs a search of 20 minutes, one of assembling its lease, a quarter of an hour: tests/e2e/test_kill.py
     # and the crash explorer do that without the wait.
     deployed.wait_for(
         lambda: all(awaits_clips(deployed.execution(video_id)) for video_id in video_ids), seconds=JOB_WITHIN_SECONDS
     )
+    deployed.clock.turn_forward(LONG)
     chance = random.Random(SEED)  # noqa: S311  the same moments again
     lost = deployed.kill_turns(
         video_ids,
+        state="rendering",
         turns=LOST_TURNS,
         moments=(chance.uniform(0.0, 0.4) for _ in count()),
         within_seconds=JOB_WITHIN_SECONDS,
@@ -231,12 +251,14 @@ def test_jobs_whose_processes_are_killed_are_taken_up_by_the_sweep(killed: Kille
 
 
 def as_ministack_reads(policy: Policy) -> Policy:
-    """The policy with three statements widened to what MiniStack can evaluate; as they stand they allow nothing there.
+    """The policy with some statements widened to what MiniStack can evaluate; as they stand they allow nothing there.
 
     It knows no condition keys of Amazon Transcribe, takes every transcription for `*`, and a log group's ARN to end
-    with its name.
+    with its name.  Its S3 and Secrets Manager do not call its KMS, so nothing comes by way of them (`kms:ViaService`).
     """
     widened = {
+        "UseBucketKey": lambda statement: {**statement, "Condition": {}},
+        "UseSecretKey": lambda statement: {**statement, "Condition": {}},
         "StartTranscriptions": lambda statement: {**statement, "Condition": {}},
         "FollowTranscriptions": lambda statement: {**statement, "Resource": ["*"]},
         "WriteLogs": lambda statement: {
@@ -273,19 +295,22 @@ class Trial:
             Bucket=self.deployed.platform["bucket_name"], Prefix="ai-video/"
         )
 
+    def use_bucket_key(self) -> None:
+        self.deployed.use_key("GenerateDataKey", self.deployed.keys.bucket)
+
+    def use_secret_key(self) -> None:
+        self.deployed.use_key("Decrypt", self.deployed.keys.secret)
+
     def write_a_log(self) -> None:
         group = self.deployed.worker["log_group_name"]
         self.deployed.as_the_function("logs").create_log_stream(logGroupName=group, logStreamName=self.video_id)
 
 
-# Of keys of the platform's own; nothing in MiniStack uses one.
-WITHOUT_KEYS = {"UseBucketKey", "UseSecretKey"}
-
 # What a warm process has read and does not read again.
 REMEMBERED = {"ReadLimits", "ReadVendorsKeys"}
 
-# The shortest event that takes the statement's right.  The last two are not calls of the code: S3 asks for the one
-# itself to tell 404 from 403, Lambda makes the other in the role's name.
+# The shortest event that takes the statement's right.  The last four are not calls of the code: S3 asks for the first
+# itself to tell 404 from 403, S3 and Secrets Manager use the keys, and Lambda writes logs in the role's name.
 EVENTS: Mapping[str, Callable[[Trial], None]] = {
     "MoveExecutions": Trial.start,
     "LookAtRows": Trial.look,
@@ -302,6 +327,8 @@ EVENTS: Mapping[str, Callable[[Trial], None]] = {
     "TellBus": Trial.cancel,
     "TellTopic": Trial.cancel,
     "TellMissingFromForbidden": Trial.list_objects,
+    "UseBucketKey": Trial.use_bucket_key,
+    "UseSecretKey": Trial.use_secret_key,
     "WriteLogs": Trial.write_a_log,
 }
 
@@ -316,19 +343,28 @@ class Denial:
 
 @pytest.fixture(scope="module")
 def denials(deployed: Deployment, made: Made, killed: Killed) -> Mapping[str, Denial]:
-    """Of each statement of the role's policy: with the due index first, then without one."""
+    """Of each statement of the role's policy; then, of the one that stands in another's place without a due index."""
     del made, killed  # they need the whole policy, and Transcribe as it is simulated with the other vendors
-    deployed.change_environment(without="AWS_ENDPOINT_URL_TRANSCRIBE")  # MiniStack's own asks for the right
+    deployed.change_environment({"AWS_ENDPOINT_URL_TRANSCRIBE": None})  # MiniStack's own asks for the right
     found = dict(denials_of(deployed, deployed.worker["statements"].keys()))
-    deployed.lose_index()
+    deployed.change_environment({"AI_VIDEO_DUE_INDEX": ""})
+    deployed.put_policy(without_an_index(deployed.policy()))
     return found | dict(denials_of(deployed, ["FindDueByScan"]))
+
+
+def without_an_index(policy: Policy) -> Policy:
+    """The policy as the module makes it without a due index, which tests/terraform/test_own_stage.py applies."""
+    by_sid = {statement["Sid"]: statement for statement in policy["Statement"]}
+    scan = {**by_sid["MoveExecutions"], "Sid": "FindDueByScan", "Action": ["dynamodb:Scan"]}
+    del by_sid["FindDueByIndex"]
+    return {**policy, "Statement": [*by_sid.values(), scan]}
 
 
 def denials_of(deployed: Deployment, sids: Iterable[str]) -> Iterator[tuple[str, Denial]]:
     """Take each of the statements away in turn, and put it back."""
     applied = deployed.policy()
     policy = as_ministack_reads(applied)
-    for sid in sids:
+    for sid in sorted(sids, key=lambda sid: sid not in REMEMBERED):  # those while processes are cold anyway
         (statement,) = (each for each in policy["Statement"] if each["Sid"] == sid)
         deployed.put_policy({**policy, "Statement": [each for each in policy["Statement"] if each is not statement]})
         if sid in REMEMBERED:
@@ -357,13 +393,58 @@ def denied_in(trial: Trial, event: Callable[[Trial], None]) -> set[str]:
 def test_every_statement_of_the_module_is_tried(denials: Mapping[str, Denial]) -> None:
     written = re.findall(r"^    ([A-Z]\w+) = \{$", (MODULE / "iam.tf").read_text(), flags=re.MULTILINE)
 
-    assert sorted(denials.keys() | WITHOUT_KEYS) == sorted(written)
+    assert sorted(denials) == sorted(written)
 
 
 @pytest.mark.parametrize("sid", EVENTS)
 def test_without_a_statement_its_own_actions_are_denied(denials: Mapping[str, Denial], sid: str) -> None:
     assert denials[sid].denied
     assert denials[sid].denied <= denials[sid].allowed
+
+
+# --- keys of the platform's own -------------------------------------------------------------------------------------
+
+
+def uses_allowed(deployed: Deployment) -> set[tuple[str, str]]:
+    """What the function may do with which key, asked of KMS itself and not by way of another service."""
+    allowed = set()
+    for name, key in asdict(deployed.keys).items():
+        for action in ("Decrypt", "Encrypt", "GenerateDataKey"):
+            with suppress(ClientError):  # denied, which `uses` holds against the witness
+                deployed.use_key(action, key)
+                allowed.add((name, action))
+    return allowed
+
+
+@dataclass(frozen=True, slots=True)
+class Uses:
+    """Of keys: as the policy stands, and where the condition that MiniStack cannot meet is left out of it."""
+
+    directly: set[tuple[str, str]]
+    by_the_services: set[tuple[str, str]]
+    denied: set[str]
+
+
+@pytest.fixture(scope="module")
+def uses(deployed: Deployment, made: Made, killed: Killed) -> Uses:
+    del made, killed  # they need the policy as it is
+    before, applied = len(deployed.witness.calls), deployed.policy()
+    directly = uses_allowed(deployed)
+    denied = deployed.witness.denied(since=before)
+    deployed.put_policy(as_ministack_reads(applied))
+    by_the_services = uses_allowed(deployed)
+    deployed.put_policy(applied)
+    return Uses(directly, by_the_services, denied)
+
+
+def test_no_key_is_used_but_by_way_of_its_service(uses: Uses) -> None:
+    assert uses.directly == set()
+    assert uses.denied == {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
+
+
+def test_of_each_key_only_what_its_service_needs_is_allowed(uses: Uses) -> None:
+    """S3 makes and reads encrypted objects, Secrets Manager reads a secret; any other key stays closed."""
+    assert uses.by_the_services == {("bucket", "Decrypt"), ("bucket", "GenerateDataKey"), ("secret", "Decrypt")}
 
 
 # --- taken away ----------------------------------------------------------------------------------------------------
