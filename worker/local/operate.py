@@ -13,6 +13,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -41,6 +42,7 @@ from statemachine.errors import (
     ExecutionNotFoundError,
     LeaseHeldError,
     StoreCorruptError,
+    StoreError,
     VersionConflictError,
 )
 from worker.after_work import AfterWork
@@ -48,7 +50,7 @@ from worker.bootstrap import Worker
 from worker.edits import retry_patch
 from worker.job import AMBIGUOUS, TASKS, Job
 from worker.local.terminal import Look, job_page, print_line
-from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob
+from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob, refusal_code
 from worker.settings import Settings
 
 Verb = Literal["retry", "cancel", "resume"]
@@ -66,6 +68,17 @@ _MOST_DUE = 10_000
 _AHEAD = timedelta(days=2)  # everything active: the longest wait is that of a parked job, a day
 
 _PREFIX = "AI_VIDEO_"
+
+# What to do about what DynamoDB refuses to whoever operates.
+_RENEW = "renew the AWS credentials"
+_REMEDIES: Mapping[str, str] = {
+    "AccessDeniedException": "allow it to whoever runs this",
+    "ExpiredTokenException": _RENEW,
+    "InvalidSignatureException": _RENEW,
+    "ResourceNotFoundException": "mend the table's name (--table, --from, or the function's own) or the region",
+    "UnrecognizedClientException": _RENEW,
+    "ValidationException": "mend the table's name; or the table has no such index",
+}
 
 # How the ids of our cancels begin: a job that its owner has stopped is not taken up again with those that we have.
 _OURS = "operate-"
@@ -146,13 +159,22 @@ class Operator:
     clock: Clock = field(default_factory=lambda: SystemClock())  # noqa: PLW0108  looked up when it is called
 
     def wanted(self, *, since: str | None, until: str | None, **given: Any) -> Wanted:  # noqa: ANN401  fields of Wanted
-        """What the command line says; spans are counted from now."""
+        """What the command line says; spans are counted from now.
+
+        Raises:
+            PermanentError: codes MOMENT_UNCLEAR; OPERATION_UNCLEAR, nothing could be meant.
+        """
         now = self.clock.now()
-        return Wanted(
+        wanted = Wanted(
             since=None if since is None else moment(since, now=now),
             until=None if until is None else moment(until, now=now),
             **given,
         )
+        if wanted.since is not None and wanted.until is not None and wanted.since >= wanted.until:
+            raise _unclear(f"nothing lies between --since {since} and --until {until}: the first is the earlier moment")
+        if wanted.codes and wanted.status not in (None, "failed"):
+            raise _unclear(f"only a failed job has a --code; leave --status {wanted.status} out, or the code")
+        return wanted
 
     def due(self, limit: int) -> int:
         """What somebody must look at, the longest due first: the cheap look, by the index."""
@@ -206,6 +228,8 @@ class Operator:
                     _print_json(facts)
             if not self.as_json:
                 _print(table)
+            if not count:
+                _doubt(wanted, worker)
             _complain(f"{count} found; reading the table took {worker.store.read_units:g} read units")
         return DONE
 
@@ -248,14 +272,14 @@ class Operator:
         """Retry, cancel or resume the jobs that are named, or those that are meant; one line for each.
 
         Raises:
-            PermanentError: code OPERATION_UNCLEAR, it is not said which jobs; STARTS_CLOSED, the kill switch is on.
+            PermanentError: codes OPERATION_UNCLEAR, it is not said which jobs; JOB_UNKNOWN, one that is named does not
+                exist, and nothing was done; STARTS_CLOSED, the kill switch is on.
         """
         if bool(ids) == wanted.is_narrow:
-            raise PermanentError(
-                "OPERATION_UNCLEAR",
-                f"which jobs are to {verb}? name them by their ids, or by at least one of --code, --state, --since, "
-                "--until, --owner and --video, not both",
-                user_action="none",
+            code = "--code, " if verb == "retry" else ""
+            raise _unclear(
+                f"which jobs are to {verb}? name them by their ids, or by at least one of {code}--state, --since, "
+                "--until, --owner and --video, not both"
             )
         wanted = replace(wanted, status=_MEANT[verb])
         with OperatorsWorker(self.settings, clock=self.clock) as worker:
@@ -268,7 +292,7 @@ class Operator:
                 )
             jobs: Iterable[FoundJob]
             if ids:
-                jobs = (_found(worker.store, one) for one in ids)
+                jobs = _named(worker.store, ids)
             else:
                 meant = (job for job in _matching(worker.store, wanted) if _is_meant(verb, job.execution, wanted))
                 jobs = islice(meant, wanted.limit)
@@ -277,6 +301,8 @@ class Operator:
             for done in _side_by_side(do, jobs, at_once):
                 counts[done.kind] += 1
                 self._tell(done)
+            if not any(counts.values()):
+                _doubt(wanted, worker)
         return self._sum_up(verb, counts, go=go)
 
     def carry(self, source: str, ids: Sequence[str], *, go: bool, at_once: int) -> int:
@@ -286,19 +312,17 @@ class Operator:
         jobs stand only here.
 
         Raises:
-            PermanentError: code OPERATION_UNCLEAR, both are one table.
+            PermanentError: codes OPERATION_UNCLEAR, both are one table; JOB_UNKNOWN, as in `act`.
         """
         if source == self.settings.table_name:
-            raise PermanentError(
-                "OPERATION_UNCLEAR",
-                f"jobs are carried from one table to another, and both are {source}; --table names the restored one",
-                user_action="none",
+            raise _unclear(
+                f"jobs are carried from one table to another, and both are {source}; --table names the restored one"
             )
         with OperatorsWorker(self.settings, clock=self.clock) as worker:
             here = worker.store
             there = DynamoJobs(worker.clients.dynamodb, layout=replace(here.layout, table_name=source))
             compared = _Compared(here, there)
-            jobs = (FoundJob(one, None) for one in ids) if ids else compared.differing()
+            jobs = _named(there, ids) if ids else compared.differing()
             counts = {"done": 0, "skipped": 0, "failed": 0}
             for done in _side_by_side(_Carrying(here, there, worker.clock, go=go), jobs, at_once):
                 counts[done.kind] += 1
@@ -485,8 +509,15 @@ def settings_of(environment: Mapping[str, str], *, function_name: str, table_nam
     """The settings that a deployed function has, for its operator; without a function those of the environment here.
 
     Raises:
-        PermanentError: code SETTINGS_INVALID.
+        PermanentError: code SETTINGS_INVALID, a setting is wrong, or the function is not the worker.
     """
+    if function_name and not any(name.startswith(_PREFIX) for name in environment):
+        raise PermanentError(
+            "SETTINGS_INVALID",
+            f"function {function_name} has no variable {_PREFIX}…: it is not the worker; `terraform output "
+            "function_name` says its name",
+            user_action="none",
+        )
     given: dict[str, Any] = {
         name.removeprefix(_PREFIX).lower(): value for name, value in environment.items() if name.startswith(_PREFIX)
     }
@@ -499,6 +530,23 @@ def settings_of(environment: Mapping[str, str], *, function_name: str, table_nam
         first = error.errors(include_url=False, include_input=False)[0]
         name = "".join(f"{_PREFIX}{str(part).upper()}: " for part in first["loc"])
         raise PermanentError("SETTINGS_INVALID", f"{name}{first['msg']}", user_action="none") from error
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Turn what the table refuses because of how it is asked into a mistake of whoever asks.
+
+    Raises:
+        PermanentError: code TABLE_REFUSED: there is no such table, or whoever asks may not, or no longer.
+    """
+    try:
+        yield
+    except StoreError as error:
+        remedy = _REMEDIES.get(refusal_code(error))
+        if remedy is None:
+            raise
+        said = str(error).partition("; ")[0]  # what follows is for the function's own role
+        raise PermanentError("TABLE_REFUSED", f"{said}; {remedy}", user_action="none") from error
 
 
 def moment(text: str, *, now: datetime) -> datetime:
@@ -561,6 +609,17 @@ def _has_ambiguous_scene(execution: Execution) -> bool:
     )
 
 
+def _named(store: DynamoJobs, ids: Sequence[str]) -> list[FoundJob]:
+    """The jobs with these ids; one that does not exist is a mistake, before anything is done."""
+    jobs = []
+    for execution_id in ids:
+        try:
+            jobs.append(FoundJob(execution_id, _standing(store, execution_id)))
+        except StoreCorruptError as error:
+            jobs.append(FoundJob(execution_id, None, str(error)))
+    return jobs
+
+
 def _found(store: DynamoJobs, execution_id: str) -> FoundJob:
     try:
         return FoundJob(execution_id, store.get(execution_id))
@@ -579,6 +638,17 @@ def _standing(store: DynamoJobs, execution_id: str) -> Execution:
             f"({', '.join(layout.key_names)}) with a / between them; `find --video ID` looks for one",
             user_action="none",
         ) from error
+
+
+def _unclear(message: str) -> PermanentError:
+    return PermanentError("OPERATION_UNCLEAR", message, user_action="none")
+
+
+def _doubt(wanted: Wanted, worker: OperatorsWorker) -> None:
+    """Say that no job may have been found because of a slip.  Not refused: a parked job's state is unknown here too."""
+    known = worker.machine.states
+    if wanted.state is not None and wanted.state not in known:
+        _complain(f"this version knows no state {wanted.state!r}, only {', '.join(known)}")
 
 
 def _facts(execution: Execution) -> dict[str, JsonValue]:

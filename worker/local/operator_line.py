@@ -1,7 +1,7 @@
 """The command line of `worker operate`.  Imports nothing that takes time: `--help` must not wait."""
 
 from collections.abc import Callable
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
 
@@ -21,7 +21,7 @@ TableName: TypeAlias = Annotated[
     str | None, typer.Option("--table", metavar="NAME", help="Another table than the function's: a restored one.")
 ]
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Answer in JSON, one object a line.")]
-Ids: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="[ID]...", help="Of jobs, as `find` prints them.")]
+Ids: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="ID", help="Of jobs, as `find` prints them.")]
 Codes: TypeAlias = Annotated[
     list[str] | None, typer.Option("--code", metavar="CODE", help="That failed with this; may be given several times.")
 ]
@@ -55,7 +55,8 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
             require_account()
             environment = environment_of(function) if function else {}
             settings = operate.settings_of(environment, function_name=function, table_name=table)
-            return work(operate.Operator(settings, as_json))
+            with operate.told():
+                return work(operate.Operator(settings, as_json))
 
         answer(command, as_json)
 
@@ -76,7 +77,9 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
     @app.command()
     def find(  # noqa: PLR0913  one parameter for each option
         *,
-        status: Annotated[str | None, typer.Option(help="processing, completed or failed.")] = None,
+        status: Annotated[
+            Literal["processing", "completed", "failed"] | None, typer.Option(help="That are at this.")
+        ] = None,
         code: Codes = None,
         state: State = None,
         since: Since = None,
@@ -96,7 +99,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
             lambda operator: operator.find(
                 operator.wanted(
                     status=status,
-                    codes=tuple(code or ()),
+                    codes=as_codes(code),
                     state=state,
                     since=since,
                     until=until,
@@ -118,10 +121,13 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         """Show one job: its timeline, what the engine knows, and where everything of it lies."""
         run(function, table, as_json, lambda operator: operator.show(job_id))
 
+    def as_codes(given: list[str] | None) -> tuple[str, ...]:
+        return tuple(code.upper() for code in given or ())
+
     def act(verb: str, **given: Any) -> None:  # noqa: ANN401  a command's parameters
         def work(operator: Any) -> int:  # noqa: ANN401  its module is loaded later
             meant = operator.wanted(
-                codes=tuple(given.get("code") or ()),
+                codes=as_codes(given.get("code")),
                 state=given["state"],
                 since=given["since"],
                 until=given["until"],

@@ -16,6 +16,7 @@ _REMEDIES: Mapping[str, str] = {
     "InvalidSignatureException": "renew the AWS credentials",
     "ResourceNotFoundException": "mend its name or the region",
     "UnrecognizedClientException": "renew the AWS credentials",
+    "ValidationException": "mend its name: no function can have this one",
 }
 
 

@@ -7,10 +7,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from botocore.exceptions import ClientError
+
 from statemachine import Execution
 from statemachine.aws.attribute_value import Item, decode, encode
 from statemachine.aws.dynamodb_store import DynamoStore
-from statemachine.errors import StoreCorruptError, VersionConflictError
+from statemachine.errors import StoreCorruptError, StoreError, VersionConflictError
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,3 +111,9 @@ class DynamoJobs(DynamoStore):
             raise VersionConflictError(
                 carried.execution_id, expected=over.version if over else 0, stored=standing.version
             )
+
+
+def refusal_code(error: StoreError) -> str:
+    """DynamoDB's own code for what it refused; empty where the error is not its answer."""
+    cause = error.__cause__
+    return cause.response.get("Error", {}).get("Code", "") if isinstance(cause, ClientError) else ""

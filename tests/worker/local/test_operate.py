@@ -8,6 +8,8 @@ from typing import Any
 
 import boto3
 import pytest
+from botocore.client import BaseClient
+from botocore.exceptions import ClientError
 from moto import mock_aws
 from typer.testing import CliRunner
 
@@ -326,6 +328,80 @@ def test_it_has_to_be_said_which_jobs_are_meant(desk: Desk, words: tuple[str, ..
     assert desk.state("a") == "failed"
 
 
+@pytest.mark.parametrize("verb", ["retry", "cancel", "resume"])
+def test_an_id_that_is_wrong_keeps_everything_from_being_done(desk: Desk, verb: str) -> None:
+    desk.put("a")
+    desk.working("b", due_at=NOW + HOUR)
+    before = [desk.store.get(video_id) for video_id in ("a", "b")]
+
+    (refused,) = desk.do(verb, "a", "b", "c", "--go")
+
+    assert (refused["error"]["code"], desk.exit_code) == ("JOB_UNKNOWN", 2)
+    assert "'c'" in refused["error"]["message"]
+    assert [desk.store.get(video_id) for video_id in ("a", "b")] == before
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("find", "--since", "1h", "--until", "2h"), "nothing lies between --since 1h and --until 2h"),
+        (("cancel", "--since", "1h", "--until", "2h", "--go"), "nothing lies between --since 1h and --until 2h"),
+        (("find", "--status", "completed", "--code", "CRASHED"), "only a failed job has a --code"),
+        (("find", "--status", "done"), "'done' is not one of"),
+        (("due", "--table", "nowhere"), "mend the table's name"),
+        (("find", "--table", "nowhere"), "mend the table's name"),
+        (("retry", "a", "--table", "nowhere"), "mend the table's name"),
+        (("carry", "--from", "nowhere"), "mend the table's name"),
+    ],
+)
+def test_what_cannot_be_meant_is_a_mistake_that_says_what_to_mend(
+    desk: Desk, words: tuple[str, ...], said: str
+) -> None:
+    desk.do(*words)
+
+    assert desk.exit_code == 2
+    assert said in desk.err
+
+
+@pytest.mark.parametrize(
+    ("code", "expected", "said"),
+    [
+        ("ExpiredTokenException", 2, "renew the AWS credentials"),
+        ("AccessDeniedException", 2, "allow it to whoever runs this"),
+        ("ThrottlingException", 1, "ThrottlingException"),
+    ],
+)
+def test_what_the_table_refuses_to_whoever_asks_is_theirs_to_mend(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, code: str, expected: int, said: str
+) -> None:
+    def refuse(_: object, operation: str, __: object) -> None:
+        raise ClientError({"Error": {"Code": code, "Message": "no"}}, operation)
+
+    monkeypatch.setattr(BaseClient, "_make_api_call", refuse)
+
+    desk.do("find")
+
+    assert (desk.exit_code, said in desk.err) == (expected, True)
+    assert "what the role allows" not in desk.err
+
+
+@pytest.mark.parametrize("words", [("find",), ("cancel", "--go")])
+def test_a_state_that_nobody_knows_is_told_when_no_job_is_found(desk: Desk, words: tuple[str, ...]) -> None:
+    """A slip must not look like the answer that nothing is being rendered."""
+    desk.working("a")
+
+    desk.do(*words, "--state", "renderng")
+
+    assert "this version knows no state 'renderng', only transcribing" in desk.err
+    assert desk.state("a") == "rendering"
+
+
+def test_a_code_may_be_given_in_small_letters(desk: Desk) -> None:
+    desk.put("a")
+
+    assert ids(desk.do("find", "--code", "provider_error")) == ["a"]
+
+
 def test_a_damaged_row_is_named_and_keeps_nobody_from_the_others(desk: Desk) -> None:
     desk.put("a")
     desk.put("damaged")
@@ -510,8 +586,6 @@ def test_jobs_are_carried_between_two_tables(desk: Desk, restored: Restored) -> 
     (refused,) = desk.do("carry", "--from", "restored", "--table", "restored")
 
     assert (refused["error"]["code"], desk.exit_code) == ("OPERATION_UNCLEAR", 2)
-    assert restored.carry("nobody") == {"nobody": "failed"}
-    assert desk.exit_code == 1
 
 
 # --- settings --------------------------------------------------------------------------------------------------------
@@ -545,6 +619,12 @@ def test_a_setting_that_is_wrong_is_named_without_its_value() -> None:
         settings_of({"AI_VIDEO_DUE_SHARDS": "secret"}, function_name="", table_name=None)
 
     assert "secret" not in str(caught.value)
+
+
+def test_a_function_that_is_not_the_worker_is_a_mistake() -> None:
+    """Its settings would be the defaults, and an empty answer would look like peace."""
+    with pytest.raises(PermanentError, match="function other has no variable AI_VIDEO_…: it is not the worker"):
+        settings_of({"LOG_LEVEL": "INFO"}, function_name="other", table_name=None)
 
 
 def test_a_function_that_does_not_exist_is_a_mistake() -> None:
