@@ -1,26 +1,6 @@
-import { accessSync, constants } from 'node:fs'
-import { delimiter, join } from 'node:path'
-
 import { defineConfig } from '@playwright/test'
 
-/** The system's browser: Playwright's own build would be a download, and plays no H.264. */
-function chromium(): string {
-  const folders = (process.env.PATH ?? '').split(delimiter)
-  const names = ['chromium', 'chromium-browser', 'google-chrome']
-  const candidates = [process.env.CHROMIUM, ...names.flatMap((name) => folders.map((folder) => join(folder, name)))]
-  const found = candidates.find((path) => path && isProgram(path))
-  if (!found) throw new Error('no Chromium: scripts/chromium.sh installs it, or CHROMIUM names one')
-  return found
-}
-
-function isProgram(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK)
-    return true
-  } catch {
-    return false
-  }
-}
+import { launchOptions } from '../scripts/chromium.js'
 
 export default defineConfig({
   testDir: '.',
@@ -40,10 +20,6 @@ export default defineConfig({
     viewport: { width: 1200, height: 800 },
     locale: 'en-GB',
     trace: 'retain-on-failure',
-    launchOptions: {
-      executablePath: chromium(),
-      // In a container there is neither a namespace for the sandbox nor room in /dev/shm.
-      args: ['--no-sandbox', '--disable-dev-shm-usage'],
-    },
+    launchOptions,
   },
 })
