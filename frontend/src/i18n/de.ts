@@ -209,7 +209,8 @@ export const de: AiVideoMessages = {
 
   'badge.completed': 'KI-Video',
   'badge.processing': 'In Arbeit',
-  'badge.rendering': '{done} von {total} Szenen',
+  'badge.rendering.one': '{done} von {n} Szene',
+  'badge.rendering.other': '{done} von {n} Szenen',
   'badge.reviewing': 'Wartet auf Sie',
   'badge.failed': 'Nicht fertig',
   'badge.cancelled': 'Abgebrochen',

@@ -208,7 +208,8 @@ export const en = {
 
   'badge.completed': 'AI video',
   'badge.processing': 'In the making',
-  'badge.rendering': '{done} of {total} scenes',
+  'badge.rendering.one': '{done} of {n} scene',
+  'badge.rendering.other': '{done} of {n} scenes',
   'badge.reviewing': 'Waits for you',
   'badge.failed': 'Not finished',
   'badge.cancelled': 'Stopped',
