@@ -189,14 +189,16 @@ check: frontend-check
 test: frontend-test
 
 .PHONY: page-test
-page-test: $(SET_UP) $(FRONTEND) ## Try the page in Chromium against the real server (PAGE_FLAGS='--grep offline' chooses)
+page-test: $(SET_UP) $(FRONTEND) ## Try the page in Chromium: every state, and against the real server (PAGE_FLAGS='--grep offline' chooses)
 	scripts/chromium.sh
 	npm run demo:build --prefix frontend --silent
+	npm run check:states --prefix frontend --silent -- $(STATES_FLAGS)
 	npm run test:page --prefix frontend --silent -- $(PAGE_FLAGS)
 
 e2e: page-test
 e2e-smoke: page-test
 e2e-smoke: PAGE_FLAGS := --grep @smoke
+e2e-smoke: STATES_FLAGS := --each-once
 
 # ---- generated files
 

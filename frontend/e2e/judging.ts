@@ -8,7 +8,8 @@ import type { AxeResults } from 'axe-core'
 import { expect, type Page } from '@playwright/test'
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
-const PHONE = 320
+
+export const PHONE = { width: 320, height: 700 }
 
 /** Nothing that axe knows is wrong, in the light and in the dark. */
 export async function expectAccessible(page: Page): Promise<void> {
@@ -29,7 +30,7 @@ export async function expectAccessible(page: Page): Promise<void> {
 /** On a phone nothing lies beside the screen. */
 export async function expectToFitAPhone(page: Page): Promise<void> {
   const before = page.viewportSize()
-  await page.setViewportSize({ width: PHONE, height: 700 })
+  await page.setViewportSize(PHONE)
   const scrolled = await page.evaluate(() => {
     window.scrollBy(1000, 0)
     return window.scrollX

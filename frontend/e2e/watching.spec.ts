@@ -1,6 +1,6 @@
 /** What befalls a job while somebody watches it, or does not. */
 
-import { expectAccessible, expectToFitAPhone } from './judging'
+import { expectAccessible, expectToFitAPhone, PHONE, report, watchShifts } from './judging'
 import { expect, finishedVideo, play, signIn, startVideo, test, uploadFile } from './served'
 
 // A clip that is never finished: the job stays where it is for as long as a test looks.
@@ -36,7 +36,7 @@ test('a job goes on while nobody looks, and is found again as it is, until someb
   await test.step('leave and return', async () => {
     await page.getByRole('link', { name: 'All videos' }).click()
     const card = page.locator('a.card', { hasText: 'sentence.mp3' })
-    await expect(card).toContainText('0 of 1 scenes')
+    await expect(card).toContainText(/0 of 1 scene(?!s)/)
     await expectAccessible(page)
     await expectToFitAPhone(page)
     await card.click()
@@ -101,4 +101,47 @@ test('a token that expires is replaced without a word', async ({ page, forgetful
 
   expect(refused.length).toBeGreaterThan(0)
   await expect(page.getByText('You are signed out')).toBeHidden()
+})
+
+test('on a phone nothing moves while a job comes on', async ({ page, served, recordings }) => {
+  await page.setViewportSize(PHONE)
+  await signIn(page, served)
+  await uploadFile(page, recordings.reading)
+  await startVideo(page)
+  const shifts = await watchShifts(page)
+
+  await finishedVideo(page)
+
+  const moved = await shifts()
+  report({ measured: 'layout shift while progress updates, 320 px', value: moved })
+  expect(moved).toBe(0)
+})
+
+test('what the page needs later is asked for again, and where it is gone a reload is offered', async ({
+  page,
+  served,
+  recordings,
+}) => {
+  const LATER = '**/assets/parts-*.js'
+  const form = page.getByRole('heading', { name: 'Make a video of this recording' })
+  await signIn(page, served)
+
+  await test.step('lost once', async () => {
+    await page.route(LATER, (route) => route.abort(), { times: 1 })
+    await uploadFile(page, recordings.sentence)
+    await expect(form).toBeVisible()
+  })
+  await test.step('gone, as after a deployment', async () => {
+    await page.route(LATER, (route) => route.fulfill({ status: 404 }))
+    await page.reload()
+    await expect(page.getByText('Reconnecting…')).toBeVisible()
+    await expect(page.getByRole('alert')).toContainText('A part of this page cannot be loaded', { timeout: 30_000 })
+    await expectAccessible(page)
+    await expectToFitAPhone(page)
+  })
+  await test.step('reloaded', async () => {
+    await page.unroute(LATER)
+    await page.getByRole('button', { name: 'Reload the page' }).click()
+    await expect(form).toBeVisible()
+  })
 })

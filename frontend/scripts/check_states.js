@@ -1,44 +1,50 @@
 /**
  * Draws every state in Chromium, in both themes, at 320 and at 1200 px, and fails where one has a fault: what axe finds
  * (with colours, which no other test can measure), something wider than the page, or a shift while progress comes in.
+ * With `--each-once` each theme is drawn at one width only.
  */
 
 import axe from 'axe-core'
 
 import { withStates } from './states_browser.js'
 
+const EACH_ONCE = [
+  ['light', 1200],
+  ['dark', 320],
+]
+const ALL = [...EACH_ONCE, ['light', 320], ['dark', 1200]]
+
+const cases = process.argv.includes('--each-once') ? EACH_ONCE : ALL
 const faults = []
 
 await withStates(async (browser, url) => {
-  for (const theme of ['light', 'dark']) {
-    for (const width of [320, 1200]) {
-      const page = await browser.newPage({ viewport: { width, height: 900 }, reducedMotion: 'reduce' })
-      const where = `${theme}, ${width} px`
-      page.on('pageerror', (error) => faults.push(`${where}: ${error.message}`))
-      for (const query of [`theme=${theme}`, `theme=${theme}&only=confirm`]) {
-        await page.goto(`${url}?${query}`)
-        // Behind the question everything else is inert, the page's main part included.
-        await page.waitForSelector(query.includes('confirm') ? 'dialog[open]' : '#rendering img')
-        await page.evaluate(axe.source)
-        // Many states on one page have many parts of one name; on any other page there is one.
-        const { violations } = await page.evaluate(() =>
-          window.axe.run({ rules: { 'landmark-unique': { enabled: false } } }),
-        )
-        for (const { id, nodes } of violations) {
-          faults.push(`${where}: ${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`)
-        }
-        const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
-        if (wider > 0) faults.push(`${where}: ${wider} px wider than the page`)
+  for (const [theme, width] of cases) {
+    const page = await browser.newPage({ viewport: { width, height: 900 }, reducedMotion: 'reduce' })
+    const where = `${theme}, ${width} px`
+    page.on('pageerror', (error) => faults.push(`${where}: ${error.message}`))
+    for (const query of [`theme=${theme}`, `theme=${theme}&only=confirm`]) {
+      await page.goto(`${url}?${query}`)
+      // Behind the question everything else is inert, the page's main part included.
+      await page.waitForSelector(query.includes('confirm') ? 'dialog[open]' : '#rendering img')
+      await page.evaluate(axe.source)
+      // Many states on one page have many parts of one name; on any other page there is one.
+      const { violations } = await page.evaluate(() =>
+        window.axe.run({ rules: { 'landmark-unique': { enabled: false } } }),
+      )
+      for (const { id, nodes } of violations) {
+        faults.push(`${where}: ${id}: ${nodes.map((node) => node.target.join(' ')).join(', ')}`)
       }
-      await page.goto(`${url}?theme=${theme}&only=moving`)
-      await page.waitForSelector('#moving [data-done]')
-      const shift = await page.evaluate(() => window.layoutShift)
-      if (shift !== 0) faults.push(`${where}: layout shift ${shift} while progress comes in`)
-      await page.close()
+      const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
+      if (wider > 0) faults.push(`${where}: ${wider} px wider than the page`)
     }
+    await page.goto(`${url}?theme=${theme}&only=moving`)
+    await page.waitForSelector('#moving [data-done]')
+    const shift = await page.evaluate(() => window.layoutShift)
+    if (shift !== 0) faults.push(`${where}: layout shift ${shift} while progress comes in`)
+    await page.close()
   }
 })
 
 faults.forEach((fault) => console.error(fault))
 if (faults.length) process.exitCode = 1
-else console.log('every state: no fault in either theme, at 320 and 1200 px')
+else console.log(`every state, ${cases.map(([theme, width]) => `${theme} at ${width} px`).join(', ')}: no fault`)

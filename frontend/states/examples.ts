@@ -312,7 +312,7 @@ export function exampleClient({ look, dryRun = never }: Example): AiVideoClient 
   }
 }
 
-/** A job from the first scene in the making to the last step, with whatever may come between. */
+/** A job from its first step to the last, with whatever may come between. */
 export function comingOn(): AiVideoJob[] {
   const paces = ['on_track', 'waiting_for_quota', 'longer_than_usual', 'stalled', 'finishing_soon'] as const
   return Array.from({ length: 20 }, (_, step) =>
@@ -322,6 +322,12 @@ export function comingOn(): AiVideoJob[] {
         index < done ? DONE : index < done + 3 ? { ...UNDER_WAY, attempt: 1 + (step % 3) } : WAITING,
       )
       draft.revision += step
+      const current = Math.floor((step * draft.steps.length) / 20)
+      draft.steps.forEach((one, index) => {
+        one.status = index < current ? 'completed' : index === current ? 'processing' : 'waiting'
+        one.attempt = step % 2
+      })
+      draft.phase = draft.steps[current]?.id ?? draft.phase
       draft.progress.percent = 8 + step * 4
       draft.progress.elapsed_seconds = step * step * 30
       draft.progress.pace = paces[step % paces.length] ?? 'on_track'
