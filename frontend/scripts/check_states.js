@@ -1,7 +1,7 @@
 /**
  * Draws every state in Chromium, in both themes, at 320 and at 1200 px, and fails where one has a fault: what axe finds
- * (with colours, which no other test can measure), something wider than the page, or a shift while progress comes in.
- * With `--each-once` each theme is drawn at one width only.
+ * (with colours, which no other test can measure), something wider than the page, a shift while progress comes in, or a
+ * motion for somebody who wants none.  With `--each-once` each theme is drawn at one width only.
  */
 
 import axe from 'axe-core'
@@ -37,6 +37,13 @@ await withStates(async (browser, url) => {
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
       if (wider > 0) faults.push(`${where}: ${wider} px wider than the page`)
     }
+    await page.goto(`${url}?theme=${theme}&only=queued`)
+    await page.waitForSelector('.ai-video-bar[data-unknown]')
+    const motions = () => page.evaluate(() => document.getAnimations().length)
+    if ((await motions()) > 0) faults.push(`${where}: something moves for somebody who wants no motion`)
+    await page.emulateMedia({ reducedMotion: 'no-preference' })
+    if ((await motions()) === 0) faults.push(`${where}: nothing moves for anybody, so that nothing was learned of motion`)
+    await page.emulateMedia({ reducedMotion: 'reduce' })
     await page.goto(`${url}?theme=${theme}&only=moving`)
     await page.waitForSelector('#moving [data-done]')
     const shift = await page.evaluate(() => window.layoutShift)
