@@ -2,7 +2,10 @@
 
 import json
 from collections import Counter
+from datetime import timedelta
 from typing import Any
+
+import boto3
 
 from statemachine import Machine, Transition, Working
 from tests.nights.platform import BUCKET, TABLE, Platform, commands_of
@@ -44,6 +47,71 @@ def test_after_an_outage_of_an_hour_everything_is_requeued_and_nothing_is_paid_t
     assert len(platform.vendors.bill.transcriptions) == 2
     assert len(platform.vendors.bill.clips) == 2
     assert "0 done" in platform.type(all_of_them)
+
+
+def test_a_video_that_is_missed_is_found_by_its_owner_with_the_reason(platform: Platform) -> None:
+    look_up, find, show, listed = commands_of("A user misses a video")
+    users = boto3.client("cognito-idp")
+    pool = users.create_user_pool(PoolName="platform")["UserPool"]["Id"]
+    users.admin_create_user(
+        UserPoolId=pool, Username="ada", UserAttributes=[{"Name": "email", "Value": "ada@example.com"}]
+    )
+    platform.vendors.scenario.add(Rule(place="veo.clip", effect=Takes(seconds=900), containing="/slow/", times=None))
+    platform.start("made")
+    platform.start("slow")
+    platform.start("review", options=Options(review_before_render=True))
+    platform.pass_time(10)
+
+    assert "ada@example.com" in platform.type(look_up, POOL=pool, EMAIL="ada@example.com")
+    found = {line.split()[0]: line.split()[1:3] for line in platform.type(find, SUB="ada").splitlines()[1:4]}
+    assert found == {
+        "made": ["completed", "completed"],
+        "slow": ["processing", "rendering"],
+        "review": ["processing", "reviewing"],
+    }
+    assert "takes longer than usual" in platform.type(show, JOB="slow")
+    film = str(platform.job("made").data["final_video_url"])
+    assert film in platform.type(show, JOB="made")
+    assert film.rpartition("/")[2] in platform.type(listed, FOLDER="made", RUN="run-1")
+
+
+def test_when_too_much_is_spent_nothing_more_is_ordered_until_somebody_goes_on(platform: Platform) -> None:
+    noted, close, dry, cancel, due, reopen, retry = commands_of("Stop spending")
+    platform.variables["LIMITS"] = "/platform/limits"
+    boto3.client("ssm").put_parameter(Name="/platform/limits", Type="String", Value="{}")
+    platform.deploy({"AI_VIDEO_LIMITS_PARAMETER": "/platform/limits"})
+    platform.vendors.scenario.add(
+        Rule(place="veo.clip", effect=Takes(seconds=900), times=None),
+        Rule(place="openai.respond", effect=Answer(status=503), first=3, times=3),
+    )
+    for name in ("ordered", "given-up"):
+        platform.start(name)
+    platform.pass_time(1)
+    platform.worker.engine.signal("given-up", "cancelled")
+    platform.start("next")
+    platform.pass_time(0.1)
+    paid = clips_paid(platform)
+    assert {name: platform.job(name).state for name in ("ordered", "next")} == {
+        "ordered": "rendering",
+        "next": "planning",
+    }
+
+    assert json.loads(platform.type(noted))["Parameter"]["Value"] == "{}"
+    platform.type(close)
+    assert platform.type(dry).count("would cancel") == 2
+    assert platform.type(cancel).count("cancelled ") == 2
+    assert not any(state in platform.type(due) for state in ("transcribing", "planning", "rendering"))
+    platform.clock.advance(timedelta(minutes=1))
+    assert "the kill switch is on" in platform.type(retry)
+    platform.pass_time(30)
+    assert clips_paid(platform) == paid
+
+    platform.type(reopen)
+    assert platform.type(retry).count("retried ") == 2
+    platform.pass_time(30)
+
+    assert states(platform) == {"given-up": "failed", "next": "completed", "ordered": "completed"}
+    assert clips_paid(platform) == paid + Counter({("next", 0): 1})
 
 
 def test_on_the_day_a_model_is_retired_another_one_is_set_and_its_jobs_go_on(platform: Platform) -> None:

@@ -90,14 +90,14 @@ class Wanted:
 
     Attributes:
         codes: of the failure, any of them.
-        state: in which it failed, or is.
+        states: in which it failed, or is, any of them.
         since, until: when it failed, or was last saved.
         limit: how many at most.
     """
 
     status: str | None = None
     codes: tuple[str, ...] = ()
-    state: str | None = None
+    states: tuple[str, ...] = ()
     since: datetime | None = None
     until: datetime | None = None
     owner_id: str | None = None
@@ -107,7 +107,7 @@ class Wanted:
     @property
     def is_narrow(self) -> bool:
         """Whether it says more than a status: a forgotten option must not mean every job there is."""
-        return any((self.codes, self.state, self.since, self.until, self.owner_id, self.video_id))
+        return any((self.codes, self.states, self.since, self.until, self.owner_id, self.video_id))
 
     def means(self, execution: Execution) -> bool:
         """Whether this job is one of them."""
@@ -116,7 +116,7 @@ class Wanted:
         return (
             self.status in (None, execution.status)
             and (not self.codes or (failure is not None and failure.code in self.codes))
-            and self.state in (None, execution.failed_in or execution.state)
+            and (not self.states or (execution.failed_in or execution.state) in self.states)
             and (self.since is None or when >= self.since)
             and (self.until is None or when < self.until)
             and (self.owner_id is None or data.get("owner_id") == self.owner_id)
@@ -647,8 +647,9 @@ def _unclear(message: str) -> PermanentError:
 def _doubt(wanted: Wanted, worker: OperatorsWorker) -> None:
     """Say that no job may have been found because of a slip.  Not refused: a parked job's state is unknown here too."""
     known = worker.machine.states
-    if wanted.state is not None and wanted.state not in known:
-        _complain(f"this version knows no state {wanted.state!r}, only {', '.join(known)}")
+    for state in wanted.states:
+        if state not in known:
+            _complain(f"this version knows no state {state!r}, only {', '.join(known)}")
 
 
 def _facts(execution: Execution) -> dict[str, JsonValue]:

@@ -25,7 +25,12 @@ Ids: TypeAlias = Annotated[list[str] | None, typer.Argument(metavar="ID", help="
 Codes: TypeAlias = Annotated[
     list[str] | None, typer.Option("--code", metavar="CODE", help="That failed with this; may be given several times.")
 ]
-State: TypeAlias = Annotated[str | None, typer.Option("--state", help="That failed in this state, or stand in it.")]
+States: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--state", metavar="STATE", help="That failed in this state, or stand in it; may be given several times."
+    ),
+]
 Since: TypeAlias = Annotated[
     str | None, typer.Option("--since", metavar="WHEN", help="That failed, or were saved, since: 2h, 3d, or a moment.")
 ]
@@ -81,7 +86,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
             Literal["processing", "completed", "failed"] | None, typer.Option(help="That are at this.")
         ] = None,
         code: Codes = None,
-        state: State = None,
+        state: States = None,
         since: Since = None,
         until: Until = None,
         owner: Owner = None,
@@ -100,7 +105,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
                 operator.wanted(
                     status=status,
                     codes=as_codes(code),
-                    state=state,
+                    states=tuple(state or ()),
                     since=since,
                     until=until,
                     owner_id=owner,
@@ -128,7 +133,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         def work(operator: Any) -> int:  # noqa: ANN401  its module is loaded later
             meant = operator.wanted(
                 codes=as_codes(given.get("code")),
-                state=given["state"],
+                states=tuple(given["state"] or ()),
                 since=given["since"],
                 until=given["until"],
                 owner_id=given["owner"],
@@ -152,7 +157,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         ids: Ids = None,
         *,
         code: Codes = None,
-        state: State = None,
+        state: States = None,
         since: Since = None,
         until: Until = None,
         owner: Owner = None,
@@ -174,7 +179,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
     def cancel(  # noqa: PLR0913  as above
         ids: Ids = None,
         *,
-        state: State = None,
+        state: States = None,
         since: Since = None,
         until: Until = None,
         owner: Owner = None,
@@ -193,7 +198,7 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
     def resume(  # noqa: PLR0913  as above
         ids: Ids = None,
         *,
-        state: State = None,
+        state: States = None,
         since: Since = None,
         until: Until = None,
         owner: Owner = None,

@@ -113,6 +113,7 @@ def ids(lines: list[dict[str, Any]]) -> list[str]:
         (("--code", "CRASHED", "--code", "PROVIDER_ERROR"), ["a", "b"]),
         (("--state", "planning"), ["b"]),
         (("--state", "rendering"), ["a", "c"]),
+        (("--state", "rendering", "--state", "planning"), ["a", "b", "c"]),
         (("--since", "90m"), ["a", "c"]),
         (("--until", "90m"), ["b"]),
         (("--since", "2026-11-21T23:00", "--until", "2026-11-22T01:30+00:00"), ["b"]),
