@@ -193,7 +193,7 @@ class Operator:
             else:
                 trouble = _trouble(execution)
                 facts |= _facts(execution) | {"trouble": trouble}
-                waits_for = execution.waiting_for or ("a turn at work" if execution.lease else "")
+                waits_for = execution.waiting_for or ("a turn at work" if _is_held(execution, now) else "")
                 table.add_row(
                     _span(seconds), job.execution_id, execution.state, str(execution.version), waits_for, trouble
                 )
@@ -472,7 +472,7 @@ class _Carrying:
 
 def _why_left(there: Execution, here: Execution | None, now: datetime) -> str | None:
     """Why a job is not carried from there to here; None when it is."""
-    if there.lease is not None and there.lease.expires_at > now:
+    if there.lease is not None and _is_held(there, now):
         return f"a turn is at work on it there until {_iso(there.lease.expires_at)}: carry again after that"
     if here is None:
         return None
@@ -481,9 +481,14 @@ def _why_left(there: Execution, here: Execution | None, now: datetime) -> str | 
         return None if there.started_at > here.started_at else "another run was started later here"
     if there.revision <= here.revision:
         return "it has not gone further there"
-    if here.updated_at > there.updated_at or (here.lease is not None and here.lease.expires_at > now):
+    if here.updated_at > there.updated_at or _is_held(here, now):
         return "it has gone on here too; look at both with `show`"
     return None
+
+
+def _is_held(execution: Execution, now: datetime) -> bool:
+    """Whether a turn works on it; one that was killed leaves a lease that has ended."""
+    return execution.lease is not None and execution.lease.expires_at > now
 
 
 def _cancelled(engine: Engine[Job], job_id: str) -> Execution:

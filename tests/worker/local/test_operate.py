@@ -148,6 +148,17 @@ def test_what_is_due_is_listed_from_the_index_the_longest_due_first(desk: Desk) 
     assert "parked since" in lines[2]["trouble"]
 
 
+def test_a_turn_is_at_work_only_until_its_lease_ends(desk: Desk) -> None:
+    """After the function was stopped somebody waits for this; one that was killed would be waited for in vain."""
+    desk.working("a")
+    desk.store.lease("a", version=1, owner="turn", now=NOW, at_most=HOUR, margin=timedelta(seconds=5))
+
+    assert "a turn at work" in CliRunner().invoke(app, ["operate", "due"]).stdout
+    desk.clock.advance(HOUR)
+
+    assert "a turn at work" not in CliRunner().invoke(app, ["operate", "due"]).stdout
+
+
 def test_a_job_is_shown_with_what_the_engine_knows_and_every_place_of_it(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
