@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Literal
 
 import boto3
@@ -80,18 +80,23 @@ def ministack(folder: Path, *, enforces_policies: bool = False) -> Iterator[Mini
         "AWS_DEFAULT_REGION": REGION,
     }
     log = folder / "ministack.log"
-    with log.open("w") as output:
+    # It unpacks the archives for each process that runs the function, 135 MB, and is killed before it can tidy up.
+    with TemporaryDirectory(prefix="ministack-") as unpacked, log.open("w") as output:
         process = subprocess.Popen(  # noqa: S603  our own environment's interpreter
-            [str(PYTHON), "-m", "ministack"], env=environment, stdout=output, stderr=output, start_new_session=True
+            [str(PYTHON), "-m", "ministack"],
+            env=environment | {"TMPDIR": unpacked},
+            stdout=output,
+            stderr=output,
+            start_new_session=True,
         )
-    try:
-        url = f"http://127.0.0.1:{port}"
-        _wait_for(url, process, log)
-        yield MiniStack(url, log, process.pid)
-    finally:
-        # The group: its function processes would outlive it.
-        os.killpg(process.pid, 9)
-        process.wait()
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_for(url, process, log)
+            yield MiniStack(url, log, process.pid)
+        finally:
+            # The group: its function processes would outlive it.
+            os.killpg(process.pid, 9)
+            process.wait()
 
 
 def python_version() -> str:
