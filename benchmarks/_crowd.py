@@ -7,7 +7,6 @@ media are fakes that take as long as the real ones, since nothing of the load me
 
 import json
 import logging
-import resource
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
@@ -17,6 +16,7 @@ from functools import cached_property, partial
 from itertools import count
 from pathlib import Path
 
+from benchmarks._memory import resident_megabytes
 from benchmarks._region import DISPATCH_TAKES, FUNCTION, AsynchronousLambda, Region, Wire
 from benchmarks.latency import FETCH, POLL, SUBMIT, SlowAssembler, SlowPlanner, clip_seconds
 from statemachine import Event, Execution, JsonValue, Machine, TransientError
@@ -380,9 +380,3 @@ def place_of(storage_uri: str) -> OrderedPlace:
     """'gs://clips/ai-video/JOB/run/render/SCENE/INTENT/', taken apart."""
     parts = storage_uri.rstrip("/").split("/")
     return OrderedPlace(parts[parts.index("ai-video") + 1], int(parts[-2]), parts[-1])
-
-
-def resident_megabytes() -> float:
-    """Of this process."""
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20

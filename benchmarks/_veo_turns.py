@@ -3,13 +3,13 @@
 Prints two numbers in MB: what was resident between the turns, and the most that ever was.  Run by `benchmarks.veo`.
 """
 
-import resource
 import sys
 import tempfile
 from datetime import timedelta
 from itertools import count
 from pathlib import Path
 
+from benchmarks._memory import peak_megabytes, resident_megabytes
 from statemachine import Advance, SystemClock
 from tests.worker.fakes import FakeTurn, planned_job_data
 from worker.models import VEO_3_1_FAST
@@ -36,18 +36,13 @@ def main(url: str, key_file: str, scenes: int) -> None:
         )
         turn = FakeTurn(planned_job_data(scenes=scenes, beat_seconds=8.0), time_left=timedelta(minutes=14))
         turn.apply(render(turn.job, turn=turn, ports=ports).patch)
-        idle = _resident_mb()
+        idle = resident_megabytes()
         turn.now += timedelta(minutes=5)
         outcome = render(turn.job, turn=turn, ports=ports)
     renderer.close()
     if not isinstance(outcome, Advance):
         raise RuntimeError(f"the clips did not all come home: {outcome}")  # noqa: TRY004  an answer, not a wrong type
-    print(idle, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-
-
-def _resident_mb() -> float:
-    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
-    return pages * resource.getpagesize() / 2**20
+    print(idle, peak_megabytes())
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from av.filter import Graph
 from av.video.frame import PictureType, VideoFrame
 from av.video.stream import VideoStream
 
+from benchmarks._memory import peak_megabytes
 from benchmarks.report import Measurement
 from worker.ports import SceneClip
 from worker.providers.pyav_assembler import PyAvAssembler
@@ -208,13 +209,7 @@ def _peak_megabytes(folder: Path, clips: int) -> float:
     return float(done.stdout)
 
 
-def _own_peak_megabytes() -> float:
-    """Linux counts it per program here; `getrusage` would count the process that started this one too."""
-    status = Path("/proc/self/status").read_text(encoding="ascii")
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1024
-
-
 if __name__ == "__main__":
     if int(sys.argv[2]):
         _join(Path(sys.argv[1]), int(sys.argv[2]))
-    print(_own_peak_megabytes())
+    print(peak_megabytes())

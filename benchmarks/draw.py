@@ -1,12 +1,12 @@
 """How long the storyboard renderer takes for a second of film: two children, one thread each, as in `worker run`."""
 
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from benchmarks._memory import peak_megabytes
 from benchmarks.report import Measurement
 from worker.job import Word
 from worker.models import AspectRatio
@@ -93,8 +93,3 @@ def draw_clip(text: str, shape: AspectRatio, seed: int, path: str) -> tuple[floa
     )
     film.encode(film.frames(request, words), Path(path), aspect_ratio=shape)
     return time.process_time() - started, Path(path).stat().st_size
-
-
-def peak_megabytes() -> float:
-    """The most memory that this child has held."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
