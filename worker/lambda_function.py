@@ -11,7 +11,10 @@ from datetime import timedelta
 from functools import cache
 from typing import Any, Protocol
 
+from worker.engine_build import require_own_engine
 from worker.garbage import nothing_collected
+
+require_own_engine()
 
 with nothing_collected():
     from statemachine.aws.lambda_dispatcher import event_from_payload

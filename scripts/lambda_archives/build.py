@@ -11,6 +11,7 @@ holds what nobody has looked at.
 """
 
 import argparse
+import hashlib
 import json
 import sys
 import tempfile
@@ -28,6 +29,7 @@ from scripts.lambda_archives.interpreters import Interpreter, InterpreterMissing
 from scripts.lambda_archives.reaching import reached
 from scripts.lambda_archives.stripping import ALREADY_STRIPPED, NotStrippableError, strip
 from scripts.lambda_archives.trimming import FROM_LAYERS, kept, removed
+from worker import engine_build
 
 MIB = 1024 * 1024
 
@@ -134,9 +136,13 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
             for layer, paths in _layers(installed, shipped).items()
         }
         engine, worker = ([path for path in own if path.relative_to(ROOT).parts[0] == package] for package in OWN)
-        contents[ENGINE_LAYER] |= _in_layer(ROOT, engine, compiled / "engine", compiler=compiler)
+        contents[ENGINE_LAYER] |= {
+            **_in_layer(ROOT, engine, compiled / "engine", compiler=compiler),
+            f"python/{OWN[0]}/{engine_build.BUILD}": _digest(engine),
+        }
         contents["function.zip"] = {
             **_in_function(worker, compiled / "function", compiler=compiler),
+            f"{OWN[1]}/{engine_build.NEEDED}": _digest(engine),
             "LICENSE": ROOT / "LICENSE",
         }
         archives = {name: archive.write(into / name, entries) for name, entries in contents.items()}
@@ -154,6 +160,15 @@ def build(into: Path, *, architecture: str, python: str, with_bytecode: bool = T
     }
     (into / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
     return manifest
+
+
+def _digest(paths: Iterable[Path]) -> str:
+    """Another one for every other content, and the same for the same; see `worker.engine_build`."""
+    digest = hashlib.sha256()
+    for path in sorted(paths):
+        content = path.read_bytes()
+        digest.update(f"{path.relative_to(ROOT).as_posix()}\n{len(content)}\n".encode() + content)
+    return digest.hexdigest()[:16]
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:

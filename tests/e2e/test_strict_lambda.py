@@ -5,6 +5,7 @@ Lambda, and this test is the schedule.
 """
 
 import json
+import shutil
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ from tests.simulators.scenario import Hang, Rule, Takes
 from tests.simulators.transcribe import S3Objects
 from tests.simulators.vendors import Vendors
 from tests.worker.handlers.api.desk import http_event
+from worker.engine_build import NEEDED
 from worker.job import Job
 
 RECORDING = Path(__file__).parents[2] / "samples" / "narration_human_librivox.mp3"
@@ -188,6 +190,19 @@ def test_a_whole_job_from_the_request_to_the_video(platform: Platform, tmp_path:
     }
     print(json.dumps(peaks))  # noqa: T201  what a person who sizes the function wants to know
     assert peaks["tmp_mib"] > 0
+
+
+def test_a_worker_does_nothing_with_the_engine_of_another_build(function: Function, tmp_path: Path) -> None:
+    """As between the two calls of a deployment: the layer of one build, the function's archive of another."""
+    older = shutil.copytree(function.code, tmp_path / "older")
+    (older / "worker" / NEEDED).write_text("another")
+
+    with LambdaService(tmp_path / "lambda") as service:
+        service.deploy(replace(function, code=older))
+        invocation = service.invoke(SWEEP)
+
+    assert invocation.error == "MixedBuildError"
+    assert "deploy all archives of one `make package`" in service.log
 
 
 def test_a_turn_that_is_killed_at_its_timeout_is_taken_up_by_the_sweep(platform: Platform) -> None:

@@ -85,6 +85,17 @@ def test_nothing_of_google_cloud_aiplatform_and_nothing_of_boto3_is_inside(packa
     assert [name for name in inside if name.startswith(("python/boto3/", "python/botocore/"))] == []
 
 
+def test_layer_and_function_say_of_which_build_the_engine_is(package: Path) -> None:
+    with (
+        zipfile.ZipFile(package / "layer-dependencies.zip") as layer,
+        zipfile.ZipFile(package / "function.zip") as ours,
+    ):
+        build = layer.read("python/statemachine/BUILD")
+        needed = ours.read("worker/ENGINE_BUILD")
+
+    assert build == needed != b""
+
+
 def test_every_module_has_its_bytecode(package: Path) -> None:
     tag = sys.implementation.cache_tag
     for archive in ("layer-dependencies.zip", "layer-media.zip"):

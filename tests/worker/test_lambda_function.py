@@ -309,6 +309,7 @@ def test_importing_the_function_loads_nothing_of_what_a_job_is() -> None:
     ours = {name for name in loaded if name.partition(".")[0] == "worker"}
     assert ours == {
         "worker",
+        "worker.engine_build",
         "worker.foundation",
         "worker.garbage",
         "worker.handlers",
