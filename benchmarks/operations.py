@@ -9,9 +9,10 @@ sweep's queries are those of one tick while a job waits, and while nothing is th
 """
 
 import io
+import logging
 import statistics
 from collections.abc import Iterator, Sequence
-from contextlib import redirect_stdout
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -109,11 +110,9 @@ def _counted(url: str, scenes: int, draw: int) -> _Counts:
         quota=DynamoQuota(client, layout=layout),
     )
     began, said = clock.now(), io.StringIO()
-    with redirect_stdout(said):
-        telemetry.logger.cache_clear()  # it writes to what was standard output when it was made
+    with redirect_stdout(said), _heard(said):
         store = _Store(client, looker, layout)
         job = driven(machine, clock, luck.chance, store=store, watch=counts.turn, execution_id=execution_id)
-    telemetry.logger.cache_clear()
     _check(job, scenes)
     counts.makespan_seconds = (clock.now() - began).total_seconds()
     counts.polls = renderer.polls_made
@@ -124,6 +123,23 @@ def _counted(url: str, scenes: int, draw: int) -> _Counts:
     counts.log_bytes = len(said.getvalue().encode())
     counts.clip_seconds = sum(VEO_3_1_FAST.ordered_seconds(beat.seconds) for beat in job.beats)
     return counts
+
+
+@contextmanager
+def _heard(said: io.StringIO) -> Iterator[None]:
+    """Let the log be written there, whatever other benchmarks of this run have done to it.
+
+    Its handler keeps what was standard output when the process made its first logger of this name.
+    """
+    logger = telemetry.logger()
+    logger.setLevel("INFO")
+    handlers = [handler for handler in logger.handlers if isinstance(handler, logging.StreamHandler)]
+    streams = [handler.setStream(said) for handler in handlers]
+    try:
+        yield
+    finally:
+        for handler, stream in zip(handlers, streams, strict=True):
+            handler.setStream(stream)
 
 
 def _check(job: Job, scenes: int) -> None:

@@ -166,7 +166,7 @@ OF_8_SCENES = Operations(
     row_bytes=7787.0,
     s3_writes=23.0,
     s3_reads=14.0,
-    log_bytes=13250.8,
+    log_bytes=21286.2,
     tokens_in=1143,
     tokens_out=676,
 )
@@ -184,7 +184,7 @@ OF_24_SCENES = Operations(
     row_bytes=18767.6,
     s3_writes=55.0,
     s3_reads=30.0,
-    log_bytes=10046.0,
+    log_bytes=18296.6,
     tokens_in=3628,
     tokens_out=1856,
 )
