@@ -77,7 +77,9 @@ class WorkerPool:
         """Run `work(*args, **kwargs)` in a child and return its future at once.
 
         The future raises what `work` raises, or `ChildProcessDiedError`.  One child that dies takes the work of its
-        siblings with it, so a future that fails this way says nothing about its own work.
+        siblings with it, so a future that fails this way says nothing about its own work.  Cancelling it withdraws no
+        work, only `kill` does: a cancelled future that Python 3.11's executor meets in a pool that broke ends the
+        executor's thread, and the others would wait for ever.  (https://github.com/python/cpython/issues/107219)
 
         Raises:
             RuntimeError: the pool is closed.
@@ -103,12 +105,7 @@ class WorkerPool:
             else:
                 outer.set_result(finished.result())
 
-        def withdraw(finished: "Future[_T]") -> None:
-            if finished.cancelled():
-                inner.cancel()
-
         inner.add_done_callback(pass_on)
-        outer.add_done_callback(withdraw)
         return outer
 
     def kill(self) -> None:

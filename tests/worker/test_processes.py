@@ -118,19 +118,17 @@ def test_killing_an_idle_pool_does_nothing(pool: WorkerPool) -> None:
     assert pool.submit(divmod, 7, 2).result(PATIENCE_SECONDS) == (3, 1)
 
 
-def test_work_that_was_cancelled_before_it_began_never_runs(tmp_path: Path) -> None:
-    mark = tmp_path / "ran"
+def test_whoever_waits_is_told_of_a_kill_although_somebody_else_has_given_up() -> None:
     with WorkerPool(1) as pool:
         pool.submit(os.getpid).result(PATIENCE_SECONDS)
-        # The executor takes one more than it has children; what is behind that can still be withdrawn.
-        for _ in range(3):
-            pool.submit(signal.pause)
-        last = pool.submit(mark.touch)
+        # The executor takes one more than it has children; what is behind that can still be cancelled.
+        given_up, waited_for = [pool.submit(signal.pause) for _ in range(4)][-2:]
+        assert given_up.cancel()
 
-        assert last.cancel()
         pool.kill()
 
-    assert not mark.exists()
+        with pytest.raises(ChildProcessDiedError, match="it was stopped"):
+            waited_for.result(PATIENCE_SECONDS)
 
 
 def test_a_closed_pool_takes_no_work() -> None:
