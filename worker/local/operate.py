@@ -48,7 +48,7 @@ from statemachine.errors import (
 from worker.after_work import AfterWork
 from worker.bootstrap import Worker
 from worker.edits import retry_patch
-from worker.job import AMBIGUOUS, TASKS, Job
+from worker.job import AMBIGUOUS, TASKS, Job, committed_usd
 from worker.local.terminal import Look, job_page, print_line
 from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob, refusal_code
 from worker.settings import Settings
@@ -180,38 +180,48 @@ class Operator:
         """What somebody must look at, the longest due first: the cheap look, by the index."""
         with OperatorsWorker(self.settings, clock=self.clock) as worker:
             now = worker.clock.now()
-            rows = worker.store.due(now + _AHEAD, limit=min(limit, _MOST_DUE))
+            limit = min(limit, _MOST_DUE)
+            rows = worker.store.due(now + _AHEAD, limit=limit + 1)
+            is_cut, rows = len(rows) > limit, rows[:limit]
             found = [_found(worker.store, row.execution_id) for row in rows]
             late = [(now - row.due_at).total_seconds() for row in rows]
-        table = _table("LATE", "ID", "STATE", "VERSION", "WAITS FOR", "TROUBLE")
+        table = _table("LATE", "ID", "STATE", "VERSION", "OWNER", "ORDERED", "WAITS FOR", "TROUBLE")
         for job, seconds in zip(found, late, strict=True):
             execution = job.execution
             facts: dict[str, JsonValue] = {"id": job.execution_id, "late_seconds": round(seconds, 1)}
             if execution is None:
                 facts["trouble"] = job.trouble
-                table.add_row(_span(seconds), job.execution_id, "?", "", "", escape(job.trouble))
+                table.add_row(_span(seconds), job.execution_id, "?", "", "", "", "", escape(job.trouble))
             else:
                 trouble = _trouble(execution)
                 facts |= _facts(execution) | {"trouble": trouble}
                 waits_for = execution.waiting_for or ("a turn at work" if _is_held(execution, now) else "")
                 table.add_row(
-                    _span(seconds), job.execution_id, execution.state, str(execution.version), waits_for, trouble
+                    _span(seconds),
+                    job.execution_id,
+                    execution.state,
+                    str(execution.version),
+                    *_who_ordered(execution),
+                    waits_for,
+                    trouble,
                 )
             if self.as_json:
                 _print_json(facts)
         if not self.as_json:
             _print(table) if rows else _complain("nothing is due, and nobody waits")
+        if is_cut:  # a list that seems whole would let somebody believe that nobody else is at work
+            _complain(f"more than {limit} are active: --limit shows up to {_MOST_DUE}")
         return DONE
 
     def find(self, wanted: Wanted) -> int:
         """The jobs that are meant.  Reads the whole table."""
         with OperatorsWorker(self.settings, clock=self.clock) as worker:
-            table, count = _table("ID", "STATUS", "STATE", "WHEN", "CODE", "OWNER"), 0
+            table, count = _table("ID", "STATUS", "STATE", "WHEN", "CODE", "OWNER", "ORDERED"), 0
             for job in islice(_matching(worker.store, wanted), wanted.limit):
                 count += 1
                 execution = job.execution
                 if execution is None:
-                    table.add_row(job.execution_id, "damaged", "", "", "", escape(job.trouble))
+                    table.add_row(job.execution_id, "damaged", "", "", "", "", escape(job.trouble))
                     facts: dict[str, JsonValue] = {"id": job.execution_id, "trouble": job.trouble}
                 else:
                     failure = execution.failure
@@ -222,7 +232,7 @@ class Operator:
                         execution.failed_in or execution.state,
                         f"{execution.updated_at:%Y-%m-%d %H:%M}",
                         failure.code if failure else "",
-                        str(execution.data.get("owner_id", "")),
+                        *_who_ordered(execution),
                     )
                 if self.as_json:
                     _print_json(facts)
@@ -667,11 +677,26 @@ def _facts(execution: Execution) -> dict[str, JsonValue]:
         "version": execution.version,
         "run_id": execution.run_id,
         "owner_id": str(data.get("owner_id", "")),
+        "ordered_usd": _ordered_usd(data),
         "updated_at": _iso(execution.updated_at),
         "due_at": _iso(execution.due_at),
         "code": failure.code if failure else None,
         "message": failure.message if failure else None,
     }
+
+
+def _who_ordered(execution: Execution) -> tuple[str, str]:
+    """Two columns of a list: the owner, and what their clips of this run cost so far."""
+    usd = _ordered_usd(execution.data)
+    return str(execution.data.get("owner_id", "")), "" if usd is None else f"${usd:.2f}"
+
+
+def _ordered_usd(data: Mapping[str, JsonValue]) -> float | None:
+    """The price of every clip that was ordered, or may have been; None where the data cannot be read."""
+    try:
+        return round(committed_usd(Job.model_validate(data).vertex_ai_tasks.values()), 4)
+    except ValidationError:
+        return None
 
 
 def _engine_facts(execution: Execution, deployed_graph: str) -> dict[str, JsonValue]:

@@ -148,6 +148,35 @@ def test_what_is_due_is_listed_from_the_index_the_longest_due_first(desk: Desk) 
     assert "parked since" in lines[2]["trouble"]
 
 
+def test_a_list_that_was_cut_off_says_so(desk: Desk) -> None:
+    """Whoever waits until nobody is at work any more, or nobody renders, looks at all of them or at none."""
+    for name in ("a", "b", "c"):
+        desk.working(name)
+
+    assert len(desk.do("due", "--limit", "2")) == 2
+    assert "more than 2 are active: --limit" in desk.err
+    assert len(desk.do("due", "--limit", "3")) == 3
+    assert desk.err == ""
+
+
+def test_a_list_tells_who_spends_and_how_much(desk: Desk) -> None:
+    """The alarm of the day's spend is answered with this."""
+    data = {**planned_job_data(), "owner_id": "bob"}
+    tasks: Any = data["vertex_ai_tasks"]
+    for key, operation in (("001", "operation-1"), ("002", "not_accepted")):
+        attempt = {"intent_id": key, "seconds": 8.0, "price_usd": 0.64, "operation": operation, "intended_at": 0}
+        tasks[key] |= {"attempts": {"001": attempt}}
+    desk.working("a", data=data)
+    desk.working("b", data={"scene_beats": "not a list"})
+
+    by_id = {line["id"]: (line["owner_id"], line["ordered_usd"]) for line in desk.do("due")}
+    assert by_id == {"a": ("bob", 0.64), "b": ("", None)}
+    for command in ("due", "find"):
+        header, *lines = CliRunner().invoke(app, ["operate", command]).stdout.splitlines()
+        assert {"OWNER", "ORDERED"} <= set(header.split())
+        assert {"bob", "$0.64"} <= set(next(line for line in lines if "bob" in line).split())
+
+
 def test_a_turn_is_at_work_only_until_its_lease_ends(desk: Desk) -> None:
     """After the function was stopped somebody waits for this; one that was killed would be waited for in vain."""
     desk.working("a")
