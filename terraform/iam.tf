@@ -37,6 +37,15 @@ locals {
       resources = [local.table_arn]
       condition = {}
     }
+    UseTableKey = {
+      # DynamoDB decrypts the table's data key in the caller's name.  (AWS Knowledge Center, "AccessDeniedException when I
+      # access an Amazon DynamoDB table"; aws-cdk #10010 and #19102, where writes failed for want of these; read 2026-11-23)
+      reason    = "The table is encrypted with a key of the platform's own: without this every call on it is refused, a write as well as a read."
+      when      = var.table.kms_key_arn != null
+      actions   = ["kms:Decrypt", "kms:DescribeKey"]
+      resources = [var.table.kms_key_arn]
+      condition = { StringEquals = { "kms:ViaService" = "dynamodb.${local.region}.${local.dns_suffix}" } }
+    }
     ReadObjects = {
       reason    = "Turns read the recording and what was made of it. Amazon Transcribe reads the recording, and people their videos by signed addresses, with this same right."
       when      = true

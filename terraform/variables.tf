@@ -4,7 +4,8 @@ variable "table" {
   description = <<-EOT
     The platform's DynamoDB table: `name`, names and types (`S` or `N`) of its keys, `due_index` (the sparse index that
     the platform adds to its own table, see the output `due_index`; empty: none, the sweep reads the whole table),
-    `due_shards`: into how many partitions that index is spread.
+    `due_shards`: into how many partitions that index is spread, and `kms_key_arn` where the table is encrypted with a
+    key of the platform's own.
   EOT
   type = object({
     name               = string
@@ -14,6 +15,7 @@ variable "table" {
     sort_key_type      = optional(string, "S")
     due_index          = optional(string, "ai_due")
     due_shards         = optional(number, 4)
+    kms_key_arn        = optional(string)
   })
   nullable = false
 
@@ -38,6 +40,10 @@ variable "table" {
   validation {
     condition     = var.table.due_shards >= 1 && var.table.due_shards <= 64 && floor(var.table.due_shards) == var.table.due_shards
     error_message = "table.due_shards is a whole number from 1 to 64: every one costs a query a second while a job runs."
+  }
+  validation {
+    condition     = var.table.kms_key_arn == null || can(regex("^arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]{12}:key/", var.table.kms_key_arn))
+    error_message = "table.kms_key_arn is the ARN of a key, not of an alias: IAM does not follow aliases."
   }
 }
 

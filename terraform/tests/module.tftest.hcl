@@ -160,19 +160,52 @@ run "as_little_as_is_needed" {
   }
 
   assert {
-    condition     = alltrue([for alarm in aws_cloudwatch_metric_alarm.this : alarm.alarm_actions == toset(["arn:aws:sns:eu-central-1:123456789012:on-call"])])
-    error_message = "Nobody is told."
+    condition = alltrue([
+      for alarm in aws_cloudwatch_metric_alarm.this :
+      alarm.alarm_actions == toset(["arn:aws:sns:eu-central-1:123456789012:on-call"]) && alarm.ok_actions == alarm.alarm_actions
+    ])
+    error_message = "Nobody is told, or nobody that it is over."
+  }
+
+  # Every number that is watched is one that is bad when it is high, and is not there while nothing happens; but sweeps.
+  assert {
+    condition = {
+      for kind, alarm in aws_cloudwatch_metric_alarm.this : kind => join(" ", [
+        alarm.statistic, alarm.metric_name, alarm.comparison_operator, alarm.threshold,
+        "in", alarm.evaluation_periods, "times", alarm.period, "s,", "missing:", alarm.treat_missing_data,
+      ])
+      } == {
+      failed-jobs  = "Sum Failures GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
+      oldest-due   = "Maximum OldestDueSeconds GreaterThanThreshold 300 in 1 times 300 s, missing: notBreaching"
+      sweep-silent = "Sum Sweeps LessThanThreshold 1 in 5 times 60 s, missing: breaching"
+      throttles    = "Sum Throttles GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
+      errors       = "Sum Errors GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
+      store-errors = "Sum StoreErrors GreaterThanThreshold 10 in 1 times 300 s, missing: notBreaching"
+      parked       = "Sum ParkedTurns GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
+      after-work   = "Sum AfterWorkGivenUp GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
+      daily-spend  = "Sum SpentUsd GreaterThanThreshold 100 in 1 times 86400 s, missing: notBreaching"
+    }
+    error_message = "An alarm would be silent, or never end."
+  }
+
+  # Of the worker's own metrics, tests/terraform holds the dimensions against what the worker writes.
+  assert {
+    condition = alltrue([
+      for kind in ["throttles", "errors"] :
+      aws_cloudwatch_metric_alarm.this[kind].namespace == "AWS/Lambda" && aws_cloudwatch_metric_alarm.this[kind].dimensions == tomap({ FunctionName = "ai-video" })
+    ])
+    error_message = "It watches a metric that Lambda does not write."
   }
 
   assert {
-    condition     = aws_cloudwatch_metric_alarm.this["sweep-silent"].treat_missing_data == "breaching" && aws_cloudwatch_metric_alarm.this["sweep-silent"].evaluation_periods == 5
-    error_message = "Silence would raise no alarm."
+    condition     = aws_cloudwatch_log_group.function.retention_in_days == 90
+    error_message = "Logs would be kept for ever."
   }
 }
 
 run "all_that_can_be_asked_for" {
   variables {
-    table                    = { name = "films", partition_key = "owner", sort_key = "film", sort_key_type = "N", due_index = "", due_shards = 2 }
+    table                    = { name = "films", partition_key = "owner", sort_key = "film", sort_key_type = "N", due_index = "", due_shards = 2, kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:key/0" }
     name                     = "films"
     architecture             = "arm64"
     python_version           = "3.12"
@@ -320,7 +353,7 @@ run "all_that_can_be_asked_for" {
 
   assert {
     condition = toset([for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement.Sid]) == toset([
-      "MoveExecutions", "LookAtRows", "LookAtRowAndUser", "FindDueByScan", "ReadObjects", "MakeObjects",
+      "MoveExecutions", "LookAtRows", "LookAtRowAndUser", "FindDueByScan", "UseTableKey", "ReadObjects", "MakeObjects",
       "TellMissingFromForbidden", "UseBucketKey", "StartTranscriptions", "FollowTranscriptions", "InvokeItself",
       "ReadVendorsKeys", "UseSecretKey", "ReadLimits", "TellBus", "TellTopic", "WriteLogs",
     ])

@@ -294,3 +294,16 @@ run "a_seventh_wrong_value" {
     var.table,
   ]
 }
+
+run "an_eighth_wrong_value" {
+  command = plan
+
+  variables {
+    # An alias is no key of a table.
+    table = { name = "video_metadata", partition_key = "video_id", kms_key_arn = "arn:aws:kms:eu-central-1:123456789012:alias/x" }
+  }
+
+  expect_failures = [
+    var.table,
+  ]
+}

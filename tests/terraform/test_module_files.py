@@ -40,6 +40,7 @@ RIGHTS_BESIDE = {
     "s3:AbortMultipartUpload",
     "transcribe:TagResource",
     "kms:Decrypt",
+    "kms:DescribeKey",
     "kms:GenerateDataKey",
     "logs:CreateLogStream",
     "logs:PutLogEvents",

@@ -21,10 +21,12 @@ ACCOUNT = "123456789012"
 FUNCTION_ARN = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:films"
 BUCKET_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/0b1c5f9e-7a51-4d2f-9f0e-2f6f7d1f0a11"
 SECRET_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/7f0e2f6f-5f9e-4d2f-9f0e-0b1c7d1f0a22"
+TABLE_KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/5f9e0b1c-7a51-4d2f-9f0e-2f6f7d1f0a33"
 
 # What the example leaves out; and another page, which the gateway's own answers name.
 OPTIONS = {
     "cors_origins": ["https://other.example.com"],
+    "table": {"name": "films", "partition_key": "owner", "sort_key": "film", "due_index": "", "kms_key_arn": TABLE_KEY},
     "bucket": {"name": "our-films", "recordings_prefixes": ["incoming/"], "kms_key_arn": BUCKET_KEY},
     "secret_kms_key_arn": SECRET_KEY,
 }
@@ -204,7 +206,14 @@ def test_without_a_due_index_the_sweep_may_read_the_table_and_query_nothing(stor
 def test_keys_of_the_platforms_own_may_be_used_by_way_of_their_services_only(story: Story) -> None:
     without, with_keys = story.statements
 
-    assert with_keys.keys() - without.keys() == {"UseBucketKey", "UseSecretKey"}
+    assert with_keys.keys() - without.keys() == {"UseTableKey", "UseBucketKey", "UseSecretKey"}
+    assert with_keys["UseTableKey"] == {
+        "Sid": "UseTableKey",
+        "Effect": "Allow",
+        "Action": ["kms:Decrypt", "kms:DescribeKey"],
+        "Resource": [TABLE_KEY],
+        "Condition": {"StringEquals": {"kms:ViaService": f"dynamodb.{REGION}.amazonaws.com"}},
+    }
     assert with_keys["UseBucketKey"] == {
         "Sid": "UseBucketKey",
         "Effect": "Allow",
