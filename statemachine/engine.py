@@ -499,7 +499,7 @@ class Engine(Generic[JobT]):
             )
         dispatch = False
         if delay:
-            after = after.changed(chain=0, due_at=now + delay)
+            after = after.changed(chain=0, due_at=_after(delay, now, after))
         else:
             after, dispatch = self._scheduled(after.changed(chain=execution.chain + 1), now)
         return _Conclusion(after, outcome.patch, dispatch, "waiting", outcome.waiting_for or "")
@@ -509,7 +509,7 @@ class Engine(Generic[JobT]):
         after = _saved(execution, now).changed(
             turns=execution.turns + 1,
             chain=0,
-            due_at=now + outcome.delay,
+            due_at=_after(outcome.delay, now, execution),
             waiting_for="retry",
             last_error=error,
         )
@@ -782,6 +782,17 @@ def _saved(execution: Execution, now: datetime) -> Execution:
         waiting_for=None,
         parked_at=None,
     )
+
+
+def _after(delay: timedelta, now: datetime, execution: Execution) -> datetime:
+    """When to look again: after `delay`, but at the deadline of the state at the latest.
+
+    A delay may be what a vendor asked for, which may be anything.  Beyond the deadline nothing is left to wait for, and
+    a person would hear of the failure only then.
+    """
+    if execution.deadline_at is None or delay <= execution.deadline_at - now:
+        return now + delay
+    return max(now, execution.deadline_at)
 
 
 def _unparked(execution: Execution, now: datetime) -> Execution:

@@ -220,6 +220,14 @@ def test_free_waits_move_the_deadline_by_a_day_at_most() -> None:
     assert (NOON + DEADLINE + FREE_WAIT_LIMIT).isoformat() in failure_of(stepper).message
 
 
+def test_free_wait_of_any_length_ends_with_what_is_left_of_the_day() -> None:
+    stepper, _ = a_stepper(Wait(timedelta.max, waiting_for="quota"))
+
+    stepper.step()
+
+    assert stepper.execution.due_at == NOON + DEADLINE + FREE_WAIT_LIMIT
+
+
 def test_free_waits_are_counted_for_each_state_and_each_retry_anew() -> None:
     stepper, _ = a_stepper(Wait(timedelta(hours=20), waiting_for="quota"), Advance("drafted"))
     stepper.step()

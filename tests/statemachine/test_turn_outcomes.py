@@ -1,6 +1,7 @@
 """What becomes of a step's answer."""
 
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from statemachine.memory import MemoryStore
 from statemachine.outcome import Advance, Fail, Outcome, Wait
 from statemachine.testing import Stepper
 from statemachine.testing.clock import NOON
-from tests.statemachine.machines import MAX_TURN, Job, Script, a_machine
+from tests.statemachine.machines import DEADLINE, MAX_TURN, Job, Script, a_machine
 
 
 def stepped(*answers: Any, **machine: Any) -> Stepper[Job]:  # noqa: ANN401  whatever the script and the machine take
@@ -189,6 +190,26 @@ def test_vendor_that_asks_for_less_does_not_shorten_the_delay() -> None:
     stepper = stepped(TransientError("BUSY", "the press is busy", retry_after=timedelta(seconds=1)))
 
     assert stepper.execution.due_at == NOON + timedelta(seconds=10)
+
+
+@pytest.mark.parametrize("asked", [timedelta(days=400), timedelta.max], ids=["a year", "as long as can be said"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda asked: TransientError("BUSY", "the press is busy", retry_after=asked),
+        lambda asked: Wait(asked, waiting_for="press"),
+    ],
+    ids=["trouble", "wait"],
+)
+def test_vendor_that_asks_for_more_than_is_left_does_not_outlast_the_deadline(
+    answer: Callable[[timedelta], Any], asked: timedelta
+) -> None:
+    """A person would see it at work for as long as the vendor said, and hear of the failure only then."""
+    stepper = stepped(answer(asked))
+
+    assert stepper.execution.due_at == NOON + DEADLINE
+    assert stepper.run().state == "failed"
+    assert failure_of(stepper).code == "STEP_TIMEOUT"
 
 
 def test_permanent_error_fails_at_once_with_all_that_it_says() -> None:
