@@ -4,6 +4,7 @@ The engine calls it at least once for every end, and again for a day while it ra
 """
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
@@ -87,7 +88,7 @@ class Notifier(Protocol):
 
 
 class AfterWork:
-    """Releases the slot and sends the notices; both are tried, whatever becomes of the other."""
+    """Releases the slot and tells every notifier; each is tried, whatever becomes of the others."""
 
     def __init__(self, *, rows: Rows | None, notifiers: Sequence[Notifier]) -> None:
         self._rows = rows
@@ -96,14 +97,12 @@ class AfterWork:
     def __call__(self, execution: Execution, notices: tuple[Notice, ...]) -> None:
         """What `statemachine.Engine` calls.  A slot is released before anything is sent, and whatever is sent."""
         job = Job.model_validate(execution.data)
-        try:
+        with ExitStack() as tried:
+            # Called in the opposite order, each although another raised; what was raised last is raised here.
+            for notifier in reversed(self._notifiers):
+                tried.callback(_tell, notifier, [completion_of(notice, execution, job) for notice in notices])
             if self._rows is not None and job.owner_id:
                 self._release(self._rows, execution, job)
-        finally:
-            for notice in notices:
-                completion = completion_of(notice, execution, job)
-                for notifier in self._notifiers:
-                    notifier.send(completion)
 
     def _release(self, rows: Rows, execution: Execution, job: Job) -> None:
         for _ in range(RELEASE_TRIES):
@@ -122,6 +121,11 @@ class AfterWork:
                 continue
             return
         raise StoreUnavailableError(f"the slot of {execution.execution_id!r} met {RELEASE_TRIES} other writes in a row")
+
+
+def _tell(notifier: Notifier, completions: Sequence[Completion]) -> None:
+    for completion in completions:
+        notifier.send(completion)
 
 
 def completion_of(notice: Notice, execution: Execution, job: Job) -> Completion:

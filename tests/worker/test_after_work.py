@@ -82,6 +82,16 @@ def test_what_was_not_taken_is_sent_again_with_the_same_id() -> None:
     assert {completion.notice_id for completion in other.sent} == {refusing.sent[0].notice_id}
 
 
+def test_one_who_takes_no_notice_keeps_it_from_nobody_else() -> None:
+    """Of a bus that was deleted, the topic's subscribers know nothing."""
+    refusing, other = FakeNotifier(refusals=10_000), FakeNotifier()
+    desk = a_desk([refusing, other])
+    desk.post()
+    desk.run()
+
+    assert {completion.kind for completion in other.sent} == {"ai_video.completed"}
+
+
 def test_a_slot_is_freed_although_nobody_takes_the_notice() -> None:
     desk = a_desk([FakeNotifier(refusals=10_000)])
     desk.post()
