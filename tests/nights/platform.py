@@ -12,6 +12,7 @@ import zipfile
 from collections import deque
 from collections.abc import Mapping
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -140,19 +141,19 @@ class Platform:
         row = {"video_id": {"S": video_id}, "user_id": {"S": "ada"}, "s3_key": {"S": f"uploads/{video_id}.wav"}}
         self.dynamodb.put_item(TableName=TABLE, Item=row)
 
-    def start(self, video_id: str, *, options: Options | None = None) -> None:
-        """What POST does; a recording that is not there is uploaded first."""
+    def start(self, video_id: str, *, options: Options | None = None, run_id: str = "run-1") -> None:
+        """What POST does, of a video that was made already too; a recording that is not there is uploaded first."""
         if "Item" not in self.dynamodb.get_item(TableName=TABLE, Key={"video_id": {"S": video_id}}):
             self.upload(video_id)
         data = new_job_data(
             video_id=video_id,
-            run_id="run-1",
-            prefix=f"ai-video/{video_id}/run-1/",
+            run_id=run_id,
+            prefix=f"ai-video/{video_id}/{run_id}/",
             recording=Recording(key=f"uploads/{video_id}.wav", filename="story.wav"),
             options=options or Options(),
             owner_id="ada",
         )
-        self.worker.engine.start(video_id, data, run_id="run-1")
+        self.worker.engine.start(video_id, data, run_id=run_id, replace_execution=run_id != "run-1")
 
     def pass_time(self, minutes: float) -> None:
         """Let time pass; events are delivered, and the schedule sweeps every minute where it is on."""
@@ -199,7 +200,11 @@ class Platform:
         bucket, _, key = place.removeprefix("s3://").partition("/")
         if words[0] == "presign":
             return self.s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": key})
+        if words[0] == "rm" and not key.endswith("/"):
+            key += "/"  # what `rm --recursive` is given is a folder (awscli 1.46.3, `s3/fileformat.py`, 2026-11-23)
         listed = [entry["Key"] for entry in self.s3.list_objects_v2(Bucket=bucket, Prefix=key).get("Contents", [])]
+        included = words[words.index("--include") + 1] if "--include" in words else "*"
+        listed = [each for each in listed if fnmatchcase(each.removeprefix(key), included)]
         for each in listed if words[0] == "rm" else []:
             self.s3.delete_object(Bucket=bucket, Key=each)
         return listed
@@ -271,6 +276,8 @@ def s3_place(words: list[str]) -> str:
     """The s3:// address in a command of `aws s3`, of those that the book has."""
     match words:
         case ["rm" | "ls", "--recursive", place]:
+            pass
+        case ["rm", "--recursive", place, "--exclude", "*", "--include", _]:
             pass
         case ["presign", place, "--expires-in", seconds]:
             assert 0 < int(seconds) <= 604_800  # a week, says AWS

@@ -244,28 +244,42 @@ def test_a_roll_back_parks_what_it_does_not_know_and_the_next_version_takes_it_u
 
 
 def test_everything_of_a_person_can_be_deleted(platform: Platform) -> None:
-    *_, show, objects, transcript, transcription, clips, attributes, own_row = commands_of("Privacy")
+    """Of every run: a video that was made anew has left the transcript of the first time."""
+    (stop, find, show, listed, *of_a_run, job, own_row) = commands_of("Privacy")
+    objects, transcripts, transcriptions, transcription, clips = of_a_run
     platform.start("video-1")
     platform.pass_time(15)
+    platform.start("video-1", run_id="run-2")
+    platform.start("other", run_id="run-9")
+    platform.pass_time(15)
+    runs = ("run-1", "run-2")
+    platform.type(stop, SUB="ada")
+    assert {row["id"] for row in rows_of(platform.type(find, SUB="ada"))} == {"video-1", "other"}
     (facts,) = rows_of(platform.type(show, JOB="video-1"))
-    places = facts["places"]
-    folder, run = places["objects"].rstrip("/").split("/")[-2:]
-    words = {
-        "JOB": "video-1",
-        "SUB": "ada",
-        "FOLDER": folder,
-        "RUN": run,
-        "TRANSCRIPTION": places["transcription_job"],
-        "CLIPS": "clips/ai-video/ai-video",
-    }
+    folder, run = facts["places"]["objects"].rstrip("/").split("/")[-2:]
+    place = facts["places"]["clips_at_vendor"].removeprefix("gs://").rstrip("/").removesuffix(f"/{folder}/{run}")
+    words = {"JOB": "video-1", "SUB": "ada", "FOLDER": folder, "CLIPS": place}
+    assert {key.split("/")[2] for key in json.loads(platform.type(listed, **words))} == set(runs)
 
-    for command in (objects, transcript, transcription, clips, attributes, own_row):
+    for each in runs:
+        for command in (objects, transcripts, clips):
+            platform.type(command, **words, RUN=each)
+        found = json.loads(platform.type(transcriptions, RUN=each))["TranscriptionJobSummaries"]
+        assert found
+        for summary in found:
+            platform.type(transcription, TRANSCRIPTION=summary["TranscriptionJobName"])
+    for command in (job, own_row):
         platform.type(command, **words)
 
-    left = platform.s3.list_objects_v2(Bucket=BUCKET)["Contents"]
-    assert [entry["Key"] for entry in left] == ["uploads/video-1.wav"]
-    assert "0 found" in platform.type("python -m worker operate find --owner $SUB --function $FUNCTION", **words)
-    assert list(platform.clips_at_vendor) == []
+    left = {entry["Key"] for entry in platform.s3.list_objects_v2(Bucket=BUCKET)["Contents"]}
+    assert {key for key in left if "run-9" not in key} == {"uploads/video-1.wav", "uploads/other.wav"}
+    assert any(key.startswith("ai-video/transcribe/") for key in left)  # of the other video
+    assert [row["id"] for row in rows_of(platform.type(find, SUB="ada")) if "id" in row] == ["other"]
+    assert all("run-9" in name for name in platform.clips_at_vendor)
+    assert [json.loads(platform.type(transcriptions, RUN=each))["TranscriptionJobSummaries"] for each in runs] == [
+        [],
+        [],
+    ]
 
 
 # --- the table was restored -------------------------------------------------------------------------------------------
