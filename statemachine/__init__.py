@@ -8,13 +8,14 @@ crashes).
 
 from statemachine.clock import Clock, SystemClock
 from statemachine.dispatcher import Dispatcher, Event
-from statemachine.engine import Engine, Renewal, TurnResult
+from statemachine.engine import Engine, TurnResult
 from statemachine.errors import PermanentError, StateMachineError, TransientError
 from statemachine.execution import NOT_ACCEPTED, Execution, Failure, JsonValue, Patch, Path
 from statemachine.machine import BACK, Machine, Resting, Terminal, Transition, Turn, Working
 from statemachine.outcome import Advance, Fail, Outcome, Wait
 from statemachine.retry import RetryPolicy
 from statemachine.store import DueRow, Store
+from statemachine.turn import Renewal
 
 __all__ = [
     "BACK",

@@ -14,9 +14,7 @@ end of the lease, the end of the wait, or a grace after a dispatch.  The sweeper
 
 import logging
 import os
-import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Generic, Literal, TypeVar
@@ -47,10 +45,12 @@ from statemachine.execution import (
     Path,
     apply_patch,
 )
+from statemachine.history import History
 from statemachine.machine import BACK, Machine, Resting, Terminal, Working
 from statemachine.outcome import Advance, Fail, Outcome, Wait
 from statemachine.record import Record
 from statemachine.store import Store
+from statemachine.turn import Renewal, RunningTurn, renewed
 
 JobT = TypeVar("JobT")
 
@@ -114,18 +114,6 @@ class TurnResult(Record):
     step_seconds: float = 0.0
 
 
-class Renewal(Record):
-    """Leases for one machine: short, and renewed while the step runs.
-
-    A killed process renews nothing, so its execution is free again within `lease`.  At the state's `max_turn` renewal
-    ends and `on_overrun` is called, which kills the turn's child processes.
-    """
-
-    lease: timedelta = timedelta(seconds=10)
-    every: timedelta = timedelta(seconds=3)
-    on_overrun: Callable[[], None] = lambda: None
-
-
 class _Conclusion(Record):
     """What a turn (or a signal) is going to write, what to call it, and whether the next turn is asked for at once."""
 
@@ -178,7 +166,7 @@ class Engine(Generic[JobT]):
         self.store = store
         self.clock = clock
         self._dispatcher = dispatcher
-        self._history_path = history_path
+        self._history = History(machine, history_path)
         self._after_work = after_work
         self._renewal = renewal
         self._new_id = new_id
@@ -222,11 +210,11 @@ class Engine(Generic[JobT]):
             revision=standing.revision + 1 if standing else 1,
             last_signal=run_id,
             after_work=_carried_over(standing),
-            data=self._with_history_root(data),
+            data=self._history.begun(data),
         )
         execution = self._entered(execution, self.machine.initial, now)
         execution = execution.changed(
-            data=apply_patch(execution.data, self._history_of_entry(execution)), due_at=now + DISPATCH_GRACE
+            data=apply_patch(execution.data, self._history.entered(execution)), due_at=now + DISPATCH_GRACE
         )
         self.store.start(execution, replace=standing is not None)
         self._dispatch(execution)
@@ -422,10 +410,10 @@ class Engine(Generic[JobT]):
     def _run_step(
         self, state: Working[JobT], execution: Execution, owner: str, time_left: timedelta | None
     ) -> _Conclusion:
-        turn = _RunningTurn(self.store, self.clock, execution, owner, self._turn_deadline(state, execution, time_left))
+        turn = RunningTurn(self.store, self.clock, execution, owner, self._turn_deadline(state, execution, time_left))
         outcome: Outcome | _Retry
         try:
-            with self._renewed(turn):
+            with renewed(turn, self._renewal):
                 outcome = state.step(self.machine.load(execution.data), turn=turn)
             # Concluded in here, because the deadline of the next state is computed from what the step has answered.
             return self._concluded(state, execution, outcome, self.clock.now())
@@ -475,11 +463,11 @@ class Engine(Generic[JobT]):
 
     def _advanced(self, execution: Execution, outcome: Advance, now: datetime) -> _Conclusion:
         target = self.machine.fire(outcome.event, execution.state)
-        left = self._left_history(execution, "completed", now)
+        left = self._history.left(execution, "completed", now)
         after = _saved(execution, now).changed(turns=execution.turns + 1, chain=execution.chain + 1, last_error=None)
         after = self._entered(after, target, now, patch=outcome.patch)
         after, dispatch = self._scheduled(after, now)
-        patch = {**outcome.patch, **left, **self._history_of_entry(after)}
+        patch = {**outcome.patch, **left, **self._history.entered(after)}
         return _Conclusion(after, patch, dispatch, "advanced", f"{outcome.event} → {target}")
 
     def _waiting(self, execution: Execution, outcome: Wait, now: datetime) -> _Conclusion:
@@ -513,7 +501,7 @@ class Engine(Generic[JobT]):
             waiting_for="retry",
             last_error=error,
         )
-        patch = self._history(execution.state, attempt=execution.attempt, error=_public(error))
+        patch = self._history.retried(execution, error)
         return _Conclusion(after, patch, dispatch=False, kind="retrying", reason=error.code)
 
     def _failed(self, execution: Execution, outcome: Fail, now: datetime) -> _Conclusion:
@@ -527,7 +515,7 @@ class Engine(Generic[JobT]):
         )
         after = self._entered(after, self.machine.failed, now)
         after, dispatch = self._scheduled(after, now)
-        history = self._left_history(execution, "failed", now, error=failure)
+        history = self._history.left(execution, "failed", now, error=failure)
         return _Conclusion(after, {**outcome.patch, **history}, dispatch, "failed", failure.code)
 
     def _signalled(self, execution: Execution, event: str, target: str, signal_id: str, patch: Patch) -> _Conclusion:
@@ -538,22 +526,14 @@ class Engine(Generic[JobT]):
             failure = self._completed(Failure(event.upper(), f"{event} while {execution.state}"), execution, now)
             after = after.changed(failure=failure, failed_in=execution.state)
             after = self._entered(after, target, now)
-            history = self._left_history(execution, event, now, error=failure)
+            history = self._history.left(execution, event, now, error=failure)
         elif self._leads_back(event):
             after = after.changed(failure=None, failed_in=None, turns=0, retries=execution.retries + 1)
             after = self._entered(after, target, now, patch=patch)
-            history = self._history(
-                target,
-                status=self.machine.working_status,
-                completed_at=None,
-                error=None,
-                resumed_at=_iso(now),
-                retries=after.retries,
-                deadline_at=_iso(after.deadline_at),
-            )
+            history = self._history.taken_up(after, now)
         else:
             after = self._entered(after, target, now, patch=patch)
-            history = {**self._left_history(execution, "completed", now), **self._history_of_entry(after)}
+            history = {**self._history.left(execution, "completed", now), **self._history.entered(after)}
         after, dispatch = self._scheduled(after, now)
         return _Conclusion(after, {**patch, **history}, dispatch)
 
@@ -615,11 +595,11 @@ class Engine(Generic[JobT]):
         if work is None or self._after_work is None:
             return self._rest(execution, event, owner, now)
         reason, due_at, left = "", None, None
-        turn = _RunningTurn(self.store, self.clock, execution, owner, now + AFTER_WORK_MAX_TURN)
+        turn = RunningTurn(self.store, self.clock, execution, owner, now + AFTER_WORK_MAX_TURN)
         try:
             if execution.crashes and now - work.since > AFTER_WORK_LIMIT:
                 raise TimeoutError(f"{execution.crashes} turns in a row never came back")  # noqa: TRY301  told below
-            with self._renewed(turn):
+            with renewed(turn, self._renewal):
                 self._after_work(execution, work.notices)
         except Exception as error:  # noqa: BLE001  somebody else's endpoint may raise anything; it is retried and told
             reason = f"after-work failed: {type(error).__name__}: {error}"
@@ -632,38 +612,6 @@ class Engine(Generic[JobT]):
         saved = _saved(execution, now).changed(attempt=0, chain=0, due_at=due_at, after_work=left, last_turn=owner)
         self.store.save(saved, owner=owner, patch={})
         return TurnResult("waiting" if left else "finished", event, saved, execution.state, work.tries + 1, reason)
-
-    # --- history: one entry a state, written with the save that causes it --------------------------------------------
-
-    def _with_history_root(self, data: Mapping[str, JsonValue]) -> Mapping[str, JsonValue]:
-        if self._history_path is None:
-            return data
-        return apply_patch(data, {self._history_path: {}})
-
-    def _history_of_entry(self, execution: Execution) -> Patch:
-        """The entry of the state just entered; a terminal state has none, the header tells its story."""
-        if self._history_path is None or self.machine.is_terminal(execution.state):
-            return {}
-        entry: dict[str, JsonValue] = {
-            "status": self.machine.working_status,
-            "started_at": _iso(execution.entered_at),
-            "deadline_at": _iso(execution.deadline_at),
-        }
-        return {(*self._history_path, execution.state): entry}
-
-    def _left_history(self, execution: Execution, status: str, now: datetime, *, error: Failure | None = None) -> Patch:
-        return self._history(
-            execution.state,
-            status=status,
-            completed_at=_iso(now),
-            attempt=execution.attempt,
-            error=None if error is None else _public(error),
-        )
-
-    def _history(self, state: str, **entries: JsonValue) -> Patch:
-        if self._history_path is None:
-            return {}
-        return {(*self._history_path, state, name): value for name, value in entries.items()}
 
     # --- small parts ----------------------------------------------------------------------------------------------
 
@@ -698,77 +646,6 @@ class Engine(Generic[JobT]):
             self._dispatcher.dispatch(Event(execution.execution_id, execution.version))
         except DispatchError as error:
             log.warning("dispatch of %s failed, the sweeper will come: %s", execution.execution_id, error)
-
-    @contextmanager
-    def _renewed(self, turn: "_RunningTurn") -> Iterator[None]:
-        """Keep the lease alive while the block runs, until the turn's deadline."""
-        if self._renewal is None:
-            yield
-            return
-        renewal, ended = self._renewal, threading.Event()
-
-        def renew() -> None:
-            while not ended.wait(renewal.every.total_seconds()):
-                if turn.now >= turn.deadline:
-                    log.error("turn of %s is over its time; its children are ended", turn.execution_id)
-                    renewal.on_overrun()
-                    return
-                try:
-                    self.store.renew(turn.execution_id, owner=turn.owner, expires_at=turn.now + renewal.lease)
-                except (LeaseLostError, ExecutionNotFoundError):
-                    renewal.on_overrun()  # cancelled: nobody wants what the children are making
-                    return
-                except StoreError as error:
-                    log.warning("lease of %s not renewed: %s", turn.execution_id, error)
-
-        thread = threading.Thread(target=renew, name="lease-renewal", daemon=True)
-        thread.start()
-        try:
-            yield
-        except (KeyboardInterrupt, SystemExit):
-            # A person stops this process, and may resume in the next breath: the lease ends now, not in ten seconds.
-            ended.set()
-            thread.join()
-            with suppress(LeaseLostError, ExecutionNotFoundError, StoreError):
-                self.store.renew(turn.execution_id, owner=turn.owner, expires_at=turn.now)
-            raise
-        finally:
-            ended.set()
-            thread.join()
-
-
-class _RunningTurn(Record):
-    """The turn that a step sees; see `statemachine.machine.Turn`."""
-
-    store: Store
-    clock: Clock
-    execution: Execution
-    owner: str
-    deadline: datetime
-
-    @property
-    def execution_id(self) -> str:
-        return self.execution.execution_id
-
-    @property
-    def now(self) -> datetime:
-        return self.clock.now()
-
-    @property
-    def time_left(self) -> timedelta:
-        return self.deadline - self.clock.now()
-
-    @property
-    def attempt(self) -> int:
-        return self.execution.attempt
-
-    def checkpoint(self, patch: Patch) -> None:
-        self.store.checkpoint(self.execution_id, owner=self.owner, patch=patch)
-
-    def record_fact(self, path: Path, *, intent_id: str, operation: str) -> bool:
-        return self.store.record_fact(
-            self.execution_id, path=path, intent_id=intent_id, operation=operation, owner=self.owner
-        )
 
 
 def _saved(execution: Execution, now: datetime) -> Execution:
@@ -820,13 +697,4 @@ def _internal(message: str) -> Fail:
     return Fail(Failure("INTERNAL", message))
 
 
-def _public(failure: Failure) -> JsonValue:
-    """A failure as history shows it."""
-    return {"code": failure.code, "message": failure.message, "user_action": failure.user_action}
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
-
-
-__all__: Sequence[str] = ("Engine", "Renewal", "TurnResult")
+__all__: Sequence[str] = ("Engine", "TurnResult")

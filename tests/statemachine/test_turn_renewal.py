@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from statemachine.engine import Engine, Renewal
+from statemachine.engine import Engine
 from statemachine.errors import StoreUnavailableError
 from statemachine.execution import Execution, Lease
 from statemachine.machine import Turn
@@ -15,6 +15,7 @@ from statemachine.memory import MemoryDispatcher, MemoryStore
 from statemachine.outcome import Advance, Outcome
 from statemachine.testing import Stepper, VirtualClock
 from statemachine.testing.clock import NOON
+from statemachine.turn import Renewal
 from tests.statemachine.machines import Job, Script, a_machine
 
 LEASE = timedelta(seconds=10)
