@@ -68,19 +68,17 @@ export function createAiVideoClient(options: AiVideoClientOptions): AiVideoClien
   // Looked up at each request: a page may replace it later, as tests and tracing do.
   const send: Send = (address, init) => (options.fetch ?? globalThis.fetch)(address, init)
 
-  async function token(forceRefresh: boolean): Promise<string | null> {
-    try {
-      return (await options.getToken?.({ forceRefresh })) ?? null
-    } catch (error) {
-      throw new AiVideoProblem(0, {}, null, error)
-    }
-  }
-
   async function attempt(address: string, init: RequestInit, forceRefresh: boolean): Promise<Response> {
-    const headers = new Headers(init.headers)
-    const bearer = await token(forceRefresh)
-    if (bearer) headers.set('Authorization', `Bearer ${bearer}`)
-    const response = await answered(send, address, { ...init, headers })
+    const response = await inTime(async (signal) => {
+      const headers = new Headers(init.headers)
+      const bearer = await options.getToken?.({ forceRefresh })
+      if (bearer) headers.set('Authorization', `Bearer ${bearer}`)
+      // While a token was fetched, nobody may have been left to ask for.
+      signal.throwIfAborted()
+      const answer = await send(address, { ...init, headers, signal })
+      // Read within the time, too.  (A 304 has no body, and a Response may not be made with one.)
+      return new Response(answer.status === 304 || answer.status === 204 ? null : await answer.text(), answer)
+    }, init.signal)
     if (response.status === 401 && options.getToken && !forceRefresh) return attempt(address, init, true)
     if (!response.ok && response.status !== 304) throw await problemOf(response)
     return response
@@ -139,26 +137,30 @@ function given<Members extends object>(members: Members): Partial<Members> {
   return Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined)) as Partial<Members>
 }
 
-async function answered(send: Send, address: string, init: RequestInit): Promise<Response> {
-  const { signal } = init
-  // While a token was fetched, nobody may have been left to ask for.
-  if (signal?.aborted) throw signal.reason
+/**
+ * What `work` comes to, or UNREACHABLE when it fails or takes too long; the reason of `outer` when that was aborted.
+ *
+ * A connection that died while the machine slept answers never, and a token that is fetched over it comes never; waiting
+ * for either, nothing would ever be asked again.
+ */
+async function inTime<Result>(
+  work: (signal: AbortSignal) => Promise<Result>,
+  outer?: AbortSignal | null,
+): Promise<Result> {
+  outer?.throwIfAborted()
   const abort = new AbortController()
-  const stop = () => abort.abort(signal?.reason)
-  signal?.addEventListener('abort', stop)
-  // A connection that died while the machine slept answers never; without this, nothing would ever be asked again.
-  const timer = setTimeout(() => abort.abort(), ANSWERED_WITHIN_MS)
+  const stop = () => abort.abort()
+  outer?.addEventListener('abort', stop)
+  const timer = setTimeout(stop, ANSWERED_WITHIN_MS)
   try {
-    const response = await send(address, { ...init, signal: abort.signal })
-    // Read within the time, too.  (A 304 has no body, and a Response may not be made with one.)
-    const body = response.status === 304 || response.status === 204 ? null : await response.text()
-    return new Response(body, response)
+    const isOver = new Promise<never>((_, reject) => abort.signal.addEventListener('abort', reject))
+    return await Promise.race([work(abort.signal), isOver])
   } catch (error) {
-    if (signal?.aborted) throw signal.reason
+    outer?.throwIfAborted()
     throw new AiVideoProblem(0, {}, null, error)
   } finally {
     clearTimeout(timer)
-    signal?.removeEventListener('abort', stop)
+    outer?.removeEventListener('abort', stop)
   }
 }
 

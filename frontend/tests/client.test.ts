@@ -220,4 +220,19 @@ describe('the token', () => {
 
     expect((await rejection(aClient(new FakeApi(), { getToken }).get('video-1'))).code).toBe('UNREACHABLE')
   })
+
+  test('a token that never comes is given up like an answer that never comes', async () => {
+    const getToken = () => new Promise<string>(() => undefined)
+
+    expect((await rejection(aClient(new FakeApi(), { getToken }).get('video-1'))).code).toBe('UNREACHABLE')
+  })
+
+  test('whoever leaves while a token is fetched need not wait for it', async () => {
+    const abort = new AbortController()
+    const getToken = () => new Promise<string>(() => undefined)
+    const looking = aClient(new FakeApi(), { getToken }).get('video-1', { signal: abort.signal })
+    abort.abort(new Error('gone elsewhere'))
+
+    await expect(looking).rejects.toThrow('gone elsewhere')
+  })
 })

@@ -81,7 +81,7 @@ export interface UseAiVideo {
   retry: (changes?: { sceneBeats?: AiVideoEdit[]; maxCostUsd?: number }) => Promise<AiVideoJob | null>
   approve: (sceneBeats?: AiVideoEdit[]) => Promise<AiVideoJob | null>
   cancel: () => Promise<AiVideoJob | null>
-  /** Looks at once; `fresh` asks for the whole answer, with addresses signed anew. */
+  /** Looks at once; `fresh` asks for the whole answer, with addresses signed anew.  Nothing while a click is on its way. */
   refresh: (how?: { fresh?: boolean }) => Promise<void>
   /** Asks nothing more until `refresh` or an action. */
   stop: () => void
@@ -142,6 +142,7 @@ export function useAiVideo(
 
   function stop(): void {
     isStopped = true
+    pending.value = null
     halt()
   }
 
@@ -288,9 +289,14 @@ export function useAiVideo(
     }
   }
 
+  function refresh({ fresh = false } = {}): Promise<void> {
+    // A click that is on its way is not to be given up for a look: its answer brings the whole job, signed anew.
+    return pending.value === null ? look(fresh) : Promise.resolve()
+  }
+
   function wake(): void {
-    // A click that is on its way is not to be overtaken by a look.
-    if (isStopped || isPaused() || pending.value !== null) return
+    if (isPaused()) return clearTimeout(timer)
+    if (isStopped || pending.value !== null) return
     const known = job.value
     const isAtRest = known !== null && known.ai_generation_status !== 'processing' && connection.value === 'ok'
     if (isAtRest) goOn(null)
@@ -302,7 +308,6 @@ export function useAiVideo(
     stop()
     estimating?.abort()
     job.value = problem.value = etag = renewedFor = null
-    pending.value = null
     connection.value = 'ok'
     interval = minInterval
     failures = 0
@@ -347,7 +352,7 @@ export function useAiVideo(
     retry: (changes) => decide('retry', (id, signal) => client().retry(id, changes, { signal })),
     approve: (beats) => decide('approve', (id, signal) => client().approve(id, beats, { signal })),
     cancel: () => decide('cancel', (id, signal) => client().cancel(id, { signal })),
-    refresh: ({ fresh = false } = {}) => look(fresh),
+    refresh,
     stop,
   }
 }
