@@ -67,7 +67,7 @@ locals {
       dimensions  = local.metrics_service
     }
     daily-spend = {
-      description = "Clips for more than this many USD were ordered in a day, by all users. The kill switch: AI_VIDEO_STARTS, or {\"starts\": false} in the limits' parameter."
+      description = "Clips for more than this many USD were ordered within 24 hours, by all users. The kill switch: AI_VIDEO_STARTS, or {\"starts\": false} in the limits' parameter."
       threshold   = var.alarms.daily_usd
       namespace   = local.metrics_namespace
       metric      = "SpentUsd"

@@ -23,6 +23,14 @@ resource "aws_api_gateway_resource" "ai_video" {
   rest_api_id = each.value.id
   parent_id   = each.value.parent_resource_id
   path_part   = basename(var.path)
+
+  lifecycle {
+    # The function knows one path, and answers every other with 404.
+    postcondition {
+      condition     = self.path == var.path
+      error_message = "Below rest_api.parent_resource_id the resource is ${self.path}, and path is ${var.path}: set path to ${self.path}, or give another parent."
+    }
+  }
 }
 
 resource "aws_api_gateway_method" "ai_video" {

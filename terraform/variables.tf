@@ -213,7 +213,7 @@ variable "base_path" {
 # ---- names
 
 variable "name" {
-  description = "Of the function; everything else that is made is named after it. Two installations in one account and region have two names."
+  description = "Of the function; everything else that is made is named after it. Two installations in one account have two names, in two regions too: roles and dashboards belong to the whole account."
   type        = string
   default     = "ai-video"
   nullable    = false
@@ -289,6 +289,11 @@ variable "architecture" {
     condition     = contains(["arm64", "x86_64"], var.architecture)
     error_message = "architecture is 'arm64' or 'x86_64'."
   }
+  validation {
+    # Such a function ends at its first import.  Where somebody took the archives away from their manifest, nobody knows.
+    condition     = try(jsondecode(file("${dirname(var.function_archive)}/manifest.json")).architecture, var.architecture) == var.architecture
+    error_message = "architecture is not what the archives were built for, as the manifest.json beside function_archive says: 'make package' takes it by PACKAGE_FLAGS='--architecture arm64'."
+  }
 }
 
 variable "python_version" {
@@ -300,6 +305,11 @@ variable "python_version" {
   validation {
     condition     = can(regex("^3\\.(1[2-9]|[2-9][0-9])$", var.python_version))
     error_message = "python_version is 3.12 or later: earlier runtimes are Amazon Linux 2, on which PyAV does not load."
+  }
+  validation {
+    # As of `architecture`.
+    condition     = try(jsondecode(file("${dirname(var.function_archive)}/manifest.json")).python, var.python_version) == var.python_version
+    error_message = "python_version is not what the archives were built for, as the manifest.json beside function_archive says: 'make package' takes it by PACKAGE_FLAGS='--python 3.13'."
   }
 }
 
@@ -446,8 +456,9 @@ variable "google_federation" {
   default = null
 
   validation {
-    condition     = var.google_federation == null || can(regex("^//iam\\.googleapis\\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[^/]+/providers/[^/]+$", var.google_federation.audience))
-    error_message = "google_federation.audience reads //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER."
+    # Google's IAM API reference, workloadIdentityPools.create and .providers.create, read 2026-11-23.
+    condition     = var.google_federation == null || can(regex("^//iam\\.googleapis\\.com/projects/[0-9]+/locations/global/workloadIdentityPools/[a-z0-9-]{4,32}/providers/[a-z0-9-]{4,32}$", var.google_federation.audience))
+    error_message = "google_federation.audience reads //iam.googleapis.com/projects/NUMBER/locations/global/workloadIdentityPools/POOL/providers/PROVIDER: the project's number, not its id, and names of 4 to 32 small letters, digits and hyphens."
   }
   validation {
     condition     = try(var.google_federation.service_account, null) == null || can(regex("^[^@ ]+@[^@ ]+\\.gserviceaccount\\.com$", var.google_federation.service_account))
@@ -682,7 +693,7 @@ variable "alarms" {
     invocations in five minutes, more than this; `store_errors`: refusals of the table in five minutes, more than this;
     `parked`: looks in five minutes at jobs that the deployed version does not know, more than this; `after_work`: ends
     of jobs that were not told for a day, in five minutes, more than this;
-    `daily_usd`: ordered from the vendor in a day (UTC), by all users, more than this.
+    `daily_usd`: ordered from the vendor within 24 hours, by all users, more than this.
   EOT
   type = object({
     failed_jobs        = optional(number, 0)

@@ -237,7 +237,7 @@ run "all_that_can_be_asked_for" {
     veo_per_minute           = 120
     openai_model             = "gpt-5.4"
     google_federation = {
-      audience        = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/a/providers/b"
+      audience        = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/from-aws/providers/function"
       service_account = "worker@our-project.iam.gserviceaccount.com"
     }
     google_cloud_location = "us-central1"
@@ -298,7 +298,7 @@ run "all_that_can_be_asked_for" {
       AI_VIDEO_DAILY_USD                 = "20"
       AI_VIDEO_DUE_INDEX                 = ""
       AI_VIDEO_DUE_SHARDS                = "3"
-      AI_VIDEO_GOOGLE_AUDIENCE           = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/a/providers/b"
+      AI_VIDEO_GOOGLE_AUDIENCE           = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/from-aws/providers/function"
       AI_VIDEO_GOOGLE_SERVICE_ACCOUNT    = "worker@our-project.iam.gserviceaccount.com"
       AI_VIDEO_LIMITS_PARAMETER          = "/platform/limits"
       AI_VIDEO_LONGEST_RECORDING_SECONDS = "600"
@@ -394,6 +394,8 @@ run "an_http_api_alone_makes_nothing_of_a_rest_api" {
 
   variables {
     rest_api = null
+    # With the manifest of what it was built for, which is what it is asked to run on.
+    function_archive = "tests/archives/built/function.zip"
   }
 
   assert {
@@ -404,4 +406,15 @@ run "an_http_api_alone_makes_nothing_of_a_rest_api" {
     condition     = output.redeploy_hash == null
     error_message = "There is nothing to deploy."
   }
+}
+
+# The mocked resource, made by the runs before, stands at /ai-video.
+run "a_resource_elsewhere_than_the_function_is_told_is_refused" {
+  command = plan
+
+  variables {
+    path = "/videos/ai-video"
+  }
+
+  expect_failures = [aws_api_gateway_resource.ai_video]
 }

@@ -44,8 +44,6 @@ run "a_first_wrong_value" {
     tags = { "aws:owner" = "somebody" }
     # A boundary is a policy.
     permissions_boundary_arn = "arn:aws:iam::123456789012:role/x"
-    # The function is built before.
-    function_archive = "tests/archives/nowhere.zip"
     # The layers are built before.
     layer_archives = ["tests/archives/nowhere.zip"]
     # Lambda knows two architectures.
@@ -72,8 +70,8 @@ run "a_first_wrong_value" {
     google_cloud_project = "Our project"
     # A location is a region.
     google_cloud_location = "Frankfurt"
-    # An audience is a provider of a pool.
-    google_federation = { audience = "https://example.com" }
+    # An audience is a provider of a pool, whose name has four characters at least.
+    google_federation = { audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/aws/providers/function" }
     # A video model is a Veo.
     veo_model = "sora"
     # Clips are written to Google Cloud Storage.
@@ -121,7 +119,6 @@ run "a_first_wrong_value" {
     var.name,
     var.tags,
     var.permissions_boundary_arn,
-    var.function_archive,
     var.layer_archives,
     var.architecture,
     var.python_version,
@@ -179,7 +176,7 @@ run "a_second_wrong_value" {
     # Lambda's own variables stay its own.
     extra_environment = { AWS_REGION = "eu-west-1" }
     # A service account has an address at Google.
-    google_federation = { audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/a/providers/b", service_account = "me@example.com" }
+    google_federation = { audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/from-aws/providers/function", service_account = "me@example.com" }
     # Paying twice has to be accepted in words.
     veo_output_gcs_uri = null
     # Everybody stands alone.
@@ -262,10 +259,13 @@ run "a_fifth_wrong_value" {
   variables {
     # A key is text or a number.
     table = { name = "video_metadata", partition_key = "video_id", partition_key_type = "B" }
+    # The function is built before.  (What looks beside it is not looked at where this is wrong.)
+    function_archive = "tests/archives/nowhere.zip"
   }
 
   expect_failures = [
     var.table,
+    var.function_archive,
   ]
 }
 
@@ -305,5 +305,22 @@ run "an_eighth_wrong_value" {
 
   expect_failures = [
     var.table,
+  ]
+}
+
+run "a_ninth_wrong_value" {
+  command = plan
+
+  variables {
+    function_archive = "tests/archives/built/function.zip"
+    # What was built for x86_64 does not run on arm64.
+    architecture = "arm64"
+    # What was built for 3.13 does not run on 3.12.
+    python_version = "3.12"
+  }
+
+  expect_failures = [
+    var.architecture,
+    var.python_version,
   ]
 }

@@ -191,7 +191,7 @@ def own_telemetry(story: Story, monkeypatch: pytest.MonkeyPatch) -> Iterator[Non
         part.cache_clear()
 
 
-def test_every_alarm_of_the_worker_watches_a_metric_that_it_writes(
+def test_every_alarm_and_widget_of_the_worker_watches_a_metric_that_it_writes(
     story: Story, own_telemetry: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     watched = [r["values"] for r in story.resources.values() if r["type"] == "aws_cloudwatch_metric_alarm"]
@@ -199,7 +199,13 @@ def test_every_alarm_of_the_worker_watches_a_metric_that_it_writes(
     sources = "".join(path.read_text() for path in (Path(__file__).parents[2] / "worker").rglob("*.py"))
     written = {*re.findall(r'add_metric\(\s*(?:name=)?"(\w+)"', sources), *telemetry.TURN_METRICS.values()}
 
+    (dashboard,) = (r["values"] for r in story.resources.values() if r["type"] == "aws_cloudwatch_dashboard")
+    widgets = json.loads(dashboard["dashboard_body"])["widgets"]
+    drawn = [metric for widget in widgets for metric in widget["properties"]["metrics"]]
+    ours_drawn = [metric for metric in drawn if metric[0] == telemetry.NAMESPACE]
+
     assert {alarm["metric_name"] for alarm in ours} - written == set()
+    assert {name for _, name, *_ in ours_drawn} - written == set()
     telemetry.metrics().add_metric("Sweeps", "Count", 1)
     telemetry.flush()
     line = json.loads(capsys.readouterr().out)
@@ -207,6 +213,7 @@ def test_every_alarm_of_the_worker_watches_a_metric_that_it_writes(
     assert said["Namespace"] == telemetry.NAMESPACE
     dimensions = {name: line[name] for name in said["Dimensions"][0]}
     assert [alarm["dimensions"] for alarm in ours] == [dimensions] * len(ours)
+    assert [{name: value} for _, _, name, value in ours_drawn] == [dimensions] * len(ours_drawn)
 
 
 def policy(story: Story) -> list[Mapping[str, Any]]:

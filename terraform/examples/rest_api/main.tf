@@ -52,7 +52,7 @@ module "ai_video" {
 
   google_cloud_project = "our-project"
   veo_output_gcs_uri   = "gs://our-clips/ai-video"
-  google_federation    = { audience = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/aws/providers/films" }
+  google_federation    = { audience = "//iam.googleapis.com/projects/123456789012/locations/global/workloadIdentityPools/from-aws/providers/films" }
   cors_origins         = ["https://films.example.com"]
 }
 
