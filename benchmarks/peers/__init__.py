@@ -17,6 +17,11 @@ disk; medians over the rounds.  What that does and does not say:
   wait the handler starts from the top and passes every finished step again, on Lambda in billed time.
 - DBOS waits in a thread of a process that stays: nothing is replayed while it lives, and nothing may be shut down.  Its
   sleep has no virtual time; a millisecond each is in its figures.
+- `orders_when_killed`: a step orders, paid, and the process dies before it can say so (of the durable functions the
+  invocation hangs, and is given up); then somebody goes on.  Written plainly, every engine orders twice, this one
+  included.  It orders once where its step writes the intent down first, as the worker's does; the others do where their
+  author looks for the order in the same way, or, of the durable functions, where the step may run at most once and is
+  not retried: then the job fails, and whether it was ordered is not known.
 - This engine is driven in virtual time in one process; on Lambda each of its turns is an invocation, which costs some
   milliseconds that are not in these figures (`dynamodb`, `operations` and [costs](costs.md) say what it costs there).
 """
@@ -26,13 +31,14 @@ import os
 import statistics
 import subprocess
 import sys
+import tempfile
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from importlib.metadata import distributions
 from pathlib import Path
 
 from benchmarks._imports import import_cpu_ms
-from benchmarks.peers.contest import POLLS, STEPS, WAITS, Task
+from benchmarks.peers.contest import KILLED, POLLS, STEPS, WAITS, Task
 from benchmarks.report import Measurement
 
 ROOT = Path(__file__).parents[2]
@@ -51,6 +57,17 @@ PROGRAMS: Mapping[str, tuple[str, ...]] = {
     "dbos_sqlite": (str(PEERS_PYTHON), "-m", "benchmarks.peers.dbos_program"),
 }
 OURS = "statemachine_sqlite"
+
+# Who is killed after ordering: interpreter and module, and each way to write the step.
+KILLED_PROGRAMS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
+    "statemachine": (sys.executable, "benchmarks.peers.statemachine_program", ("once", "plain")),
+    "aws_durable": (
+        str(PEERS_PYTHON),
+        "benchmarks.peers.aws_durable_program",
+        ("default", "at_most_once", "at_most_once_no_retry", "looks_first"),
+    ),
+    "dbos": (str(PEERS_PYTHON), "benchmarks.peers.dbos_program", ("plain", "looks_first")),
+}
 
 IMPORTED = {
     "statemachine": "import statemachine",
@@ -82,6 +99,7 @@ def measure() -> Iterator[Measurement]:
     yield _each(timed, "peers.poll_loop_cpu_ms", POLLS, "cpu_ms", per=1, unit=f"CPU ms for {POLLS.length} polls")
     yield _each(timed, "peers.poll_loop_ms", POLLS, "wall_ms", per=1, unit=f"ms for {POLLS.length} polls")
     yield from _written(_collected(rounds=1, options=("--count",)))
+    yield _orders_when_killed()
     yield _imports()
 
 
@@ -147,6 +165,29 @@ def _medians(figures: _Figures, task: Task, figure: str) -> dict[str, float]:
     }
 
 
+def _orders_when_killed() -> Measurement:
+    """How often is ordered what is wanted once, when the process dies after the order."""
+    told: dict[str, str] = {}
+    for engine, (interpreter, module, variants) in KILLED_PROGRAMS.items():
+        for variant in variants:
+            orders, ended = _killed((interpreter, "-m", module, "killed"), variant)
+            told[f"{engine}_{variant}"] = f"{orders}, {ended}"
+    ours = told.pop("statemachine_once")
+    if not ours.endswith("completed"):
+        raise RuntimeError(f"our job ended with {ours}")
+    return Measurement(
+        "peers.orders_when_killed", int(ours.partition(",")[0]), "orders of one clip", bound=1, beside=told
+    )
+
+
+def _killed(command: tuple[str, ...], variant: str) -> tuple[int, str]:
+    """Start a program again as often as it is killed; how often it ordered in all, and how the job ended."""
+    with tempfile.TemporaryDirectory(prefix="peers-", ignore_cleanup_errors=True) as folder:
+        said = _run((*command, folder, variant), expected=(0, KILLED)) or _run((*command, folder, variant))
+    told = json.loads(said)
+    return told["orders"], told["ended"]
+
+
 def _imports() -> Measurement:
     """CPU time of a cold import with bytecode at hand: what every cold function pays first."""
     of_peers = dict.fromkeys(IMPORTED_BY_PEERS, PEERS_PYTHON)
@@ -168,8 +209,8 @@ def _versions() -> dict[str, str]:
     return {**{name: found[name] for name in VERSIONED}, "python_of_the_peers": python}
 
 
-def _run(command: tuple[str, ...]) -> str:
-    """What a program prints; its own complaint, if it fails."""
+def _run(command: tuple[str, ...], *, expected: tuple[int, ...] = (0,)) -> str:
+    """What a program prints; its own complaint, if it ends with another code than is expected."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("DBOS_")}
     done = subprocess.run(  # noqa: S603  our own modules
         command,
@@ -179,6 +220,6 @@ def _run(command: tuple[str, ...]) -> str:
         text=True,
         check=False,
     )
-    if done.returncode:
+    if done.returncode not in expected:
         raise RuntimeError(f"{' '.join(command[1:])} failed:\n{done.stderr.strip()[-2000:]}")
     return done.stdout

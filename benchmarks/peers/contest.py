@@ -6,6 +6,7 @@ than the standard library, because the peers live in an environment of their own
 
 import argparse
 import json
+import os
 import sqlite3
 import sys
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 from unittest import mock
 
 Shape = Literal["steps", "waits", "polls"]
@@ -87,6 +88,42 @@ def tallied() -> Iterator[Tally]:
     # SQLAlchemy asks the inner module.
     with mock.patch.object(sqlite3, "connect", watched), mock.patch.object(sqlite3.dbapi2, "connect", watched):
         yield tally
+
+
+# The exit code of a program that was killed, and is to be started again.
+KILLED = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Vendor:
+    """Takes paid orders, and keeps them in a file: whoever orders may be killed, and somebody else orders again."""
+
+    file: Path
+
+    @property
+    def orders(self) -> list[str]:
+        """The names under which something was ordered, in order."""
+        return self.file.read_text(encoding="utf-8").split() if self.file.exists() else []
+
+    def order(self, name: str) -> str:
+        """Order it, paid, whatever was ordered before."""
+        with self.file.open("a", encoding="utf-8") as file:
+            file.write(name + "\n")
+        return f"operation of {name}"
+
+    def find(self, name: str) -> str | None:
+        """The operation that was ordered under this name."""
+        return f"operation of {name}" if name in self.orders else None
+
+
+def die() -> NoReturn:
+    """End as a killed process does: nothing is written any more, and nothing is cleaned up."""
+    os._exit(KILLED)
+
+
+def tell_orders(vendor: Vendor, ended: str) -> None:
+    """Say how often was ordered what was wanted once, and what came of the job."""
+    print(json.dumps({"orders": len(vendor.orders), "ended": ended}), flush=True)
 
 
 def contest(name: str, engine: Engine, tasks: tuple[Task, ...]) -> None:

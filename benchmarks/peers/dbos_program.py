@@ -1,15 +1,18 @@
 """DBOS on a SQLite system database, in one process, connected to nothing: run by the interpreter of `.venv-peers`.
 
 `DBOS.sleep` has no virtual time; it is asked for a millisecond, which it writes down and then really waits.
+`killed FOLDER VARIANT` is another contest: a process that is killed after it has ordered, and one that recovers its
+workflow.
 """
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dbos import DBOS
+from dbos import DBOS, SetWorkflowID
 
-from benchmarks.peers.contest import POLLS, STEPS, WAITS, Run, Task, contest
+from benchmarks.peers.contest import POLLS, STEPS, WAITS, Run, Task, Vendor, contest, die, tell_orders
 
 SLEEP_SECONDS = 0.001
 
@@ -34,6 +37,24 @@ def _through_polls(length: int) -> str:
     return "given up"
 
 
+def _order(file: str, looks_first: bool) -> str:  # noqa: FBT001  arguments of a step are positional
+    vendor = Vendor(Path(file))
+    found = vendor.find("job-1") if looks_first else None
+    if found is not None:
+        return found
+    operation = vendor.order("job-1")
+    if len(vendor.orders) == 1:
+        die()
+    return operation
+
+
+def _ordering(file: str, looks_first: bool) -> str:  # noqa: FBT001  as above
+    ORDER(file, looks_first)
+    return "completed"
+
+
+ORDER = DBOS.step()(_order)
+ORDERING = DBOS.workflow()(_ordering)
 STEP = DBOS.step()(_step)
 THROUGH_STEPS = DBOS.workflow()(_through_steps)
 THROUGH_POLLS = DBOS.workflow()(_through_polls)
@@ -65,5 +86,21 @@ def _run(task: Task) -> None:
         raise RuntimeError(f"{task} ended with {result}")
 
 
+def killed(folder: Path, variant: str) -> None:
+    """Begin a job, or recover it, and say how it ended."""
+    vendor = Vendor(folder / "orders")
+    later = vendor.file.exists()
+    with on_sqlite(folder):  # what was pending is recovered at the launch
+        if later:
+            ended = DBOS.retrieve_workflow("job-1").get_result()
+        else:
+            with SetWorkflowID("job-1"):
+                ended = ORDERING(str(vendor.file), variant == "looks_first")
+    tell_orders(vendor, ended)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:2] == ["killed"]:
+        killed(Path(sys.argv[2]), sys.argv[3])
+        sys.exit()
     contest("dbos_sqlite", on_sqlite, (*STEPS, *WAITS, POLLS))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers.contest import tallied
+from benchmarks.peers.contest import KILLED, tallied
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,3 +68,17 @@ def test_nobody_counts_afterwards(tmp_path: Path) -> None:
     connection.close()
 
     assert tally.transactions == 0
+
+
+@pytest.mark.parametrize(("variant", "orders"), [("once", 1), ("plain", 2)])
+def test_a_step_that_is_killed_after_ordering_orders_once_if_it_wrote_down_the_intent(
+    tmp_path: Path, variant: str, orders: int
+) -> None:
+    """The README's table says so, of both."""
+    program = [sys.executable, "-m", "benchmarks.peers.statemachine_program", "killed", str(tmp_path), variant]
+
+    first = subprocess.run(program, cwd=ROOT, check=False, capture_output=True, text=True)  # noqa: S603  our own
+    then = subprocess.run(program, cwd=ROOT, check=True, capture_output=True, text=True)  # noqa: S603  our own
+
+    assert (first.returncode, first.stdout) == (KILLED, "")
+    assert json.loads(then.stdout) == {"orders": orders, "ended": "completed"}
