@@ -19,6 +19,12 @@ variables {
 }
 
 run "as_little_as_is_needed" {
+  # The two roles are mocked alike otherwise.
+  override_resource {
+    target = aws_iam_role.schedule
+    values = { arn = "arn:aws:iam::123456789012:role/ai-video-schedule" }
+  }
+
   variables {
     alarm_actions = ["arn:aws:sns:eu-central-1:123456789012:on-call"]
   }
@@ -105,8 +111,8 @@ run "as_little_as_is_needed" {
     condition = alltrue([
       for permission in concat(values(aws_lambda_permission.rest_api), values(aws_lambda_permission.http_api)) :
       permission.principal == "apigateway.amazonaws.com" && permission.action == "lambda:InvokeFunction"
-    ])
-    error_message = "The permission is not API Gateway's."
+    ]) && aws_lambda_permission.rest_api["this"].statement_id != aws_lambda_permission.http_api["this"].statement_id
+    error_message = "The permission is not API Gateway's, or one takes the other's name."
   }
 
   assert {
@@ -125,8 +131,15 @@ run "as_little_as_is_needed" {
   }
 
   assert {
-    condition     = aws_scheduler_schedule.sweep.target[0].arn == aws_lambda_function.worker.arn && aws_scheduler_schedule.sweep.target[0].retry_policy[0].maximum_retry_attempts == 0
-    error_message = "It calls something else, or again."
+    condition     = aws_scheduler_schedule.sweep.target[0].arn == aws_lambda_function.worker.arn && aws_scheduler_schedule.sweep.target[0].role_arn == aws_iam_role.schedule.arn
+    error_message = "It calls something else, or as somebody else."
+  }
+
+  assert {
+    condition = alltrue([
+      for policy in aws_scheduler_schedule.sweep.target[0].retry_policy : policy.maximum_retry_attempts == 0 && policy.maximum_event_age_in_seconds == 60
+    ]) && length(aws_scheduler_schedule.sweep.target[0].retry_policy) == 1
+    error_message = "It calls again what the next minute calls anyway."
   }
 
   assert {
@@ -135,8 +148,18 @@ run "as_little_as_is_needed" {
   }
 
   assert {
-    condition     = jsondecode(aws_iam_role.schedule.assume_role_policy).Statement[0].Condition.StringEquals["aws:SourceAccount"] == "123456789012"
-    error_message = "Another account's schedule could use the role."
+    condition = {
+      for role in [aws_iam_role.function, aws_iam_role.schedule] : role.name => [
+        for statement in jsondecode(role.assume_role_policy).Statement : [statement.Principal, try(statement.Condition, null)]
+      ]
+      } == {
+      ai-video-function = [[{ Service = "lambda.amazonaws.com" }, null]]
+      ai-video-schedule = [[{ Service = "scheduler.amazonaws.com" }, { StringEquals = {
+        "aws:SourceAccount" = "123456789012"
+        "aws:SourceArn"     = "arn:aws:scheduler:eu-central-1:123456789012:schedule-group/default"
+      } }]]
+    }
+    error_message = "Somebody else could use a role."
   }
 
   assert {
@@ -225,6 +248,9 @@ run "all_that_can_be_asked_for" {
     row_key                  = "user/video"
     base_path                = "/v1"
     cors_origins             = ["https://a.example.com", "https://b.example.com"]
+    log_level                = "WARNING"
+    log_retention_days       = 30
+    logs_kms_key_arn         = "arn:aws:kms:eu-central-1:123456789012:key/3"
     starts                   = false
     max_cost_usd             = 7.5
     daily_usd                = 20
@@ -270,7 +296,12 @@ run "all_that_can_be_asked_for" {
   }
 
   assert {
-    condition     = aws_lambda_function.worker.tags == tomap({ Application = "ai-video-worker", Team = "films" })
+    condition = alltrue([
+      for tagged in concat([
+        aws_lambda_function.worker, aws_cloudwatch_log_group.function, aws_secretsmanager_secret.vendors,
+        aws_iam_role.function, aws_iam_role.schedule, aws_api_gateway_stage.own["this"],
+      ], values(aws_cloudwatch_metric_alarm.this)) : tagged.tags == tomap({ Application = "ai-video-worker", Team = "films" })
+    ])
     error_message = "Tags are missing."
   }
 
@@ -283,8 +314,26 @@ run "all_that_can_be_asked_for" {
   }
 
   assert {
-    condition     = aws_cloudwatch_log_group.function.name == "/aws/lambda/films"
+    condition     = aws_cloudwatch_log_group.function.name == "/aws/lambda/films" && aws_cloudwatch_log_group.function.retention_in_days == 30
     error_message = "Lambda would make a log group of its own that keeps logs for ever."
+  }
+
+  assert {
+    condition     = aws_cloudwatch_log_group.function.kms_key_id == "arn:aws:kms:eu-central-1:123456789012:key/3" && aws_secretsmanager_secret.vendors.kms_key_id == "arn:aws:kms:eu-central-1:123456789012:key/2"
+    error_message = "Logs or keys are encrypted with another key than was asked for."
+  }
+
+  # Those that tests/terraform does not see applied.
+  assert {
+    condition = {
+      for statement in jsondecode(aws_iam_role_policy.function.policy).Statement : statement.Sid => [statement.Action, statement.Resource]
+      if contains(["ReadLimits", "TellBus", "TellTopic"], statement.Sid)
+      } == {
+      ReadLimits = [["ssm:GetParameter"], ["arn:aws:ssm:eu-central-1:123456789012:parameter/platform/limits"]]
+      TellBus    = [["events:PutEvents"], ["arn:aws:events:eu-central-1:123456789012:event-bus/platform"]]
+      TellTopic  = [["sns:Publish"], ["arn:aws:sns:eu-central-1:123456789012:ends"]]
+    }
+    error_message = "More may be read or told than what was named."
   }
 
   assert {
@@ -327,7 +376,7 @@ run "all_that_can_be_asked_for" {
       GOOGLE_CLOUD_LOCATION              = "us-central1"
       GOOGLE_CLOUD_PROJECT               = "our-project"
       OPENAI_BASE_URL                    = "https://proxy.example.com/v1"
-      POWERTOOLS_LOG_LEVEL               = "INFO"
+      POWERTOOLS_LOG_LEVEL               = "WARNING"
       POWERTOOLS_SERVICE_NAME            = "films"
     })
     error_message = "The environment is not as asked for."
@@ -380,12 +429,18 @@ run "a_rest_api_alone_makes_nothing_of_an_http_api" {
   command = plan
 
   variables {
-    http_api = null
+    http_api       = null
+    completion_bus = "arn:aws:events:eu-west-1:210987654321:event-bus/ends"
   }
 
   assert {
     condition     = length(aws_apigatewayv2_route.signed_in) + length(aws_apigatewayv2_route.preflight) + length(aws_apigatewayv2_integration.worker) + length(aws_lambda_permission.http_api) == 0
     error_message = "Something of an HTTP API was made."
+  }
+
+  assert {
+    condition     = local.completion_bus_arn == "arn:aws:events:eu-west-1:210987654321:event-bus/ends"
+    error_message = "A bus that is given by its ARN is another one."
   }
 }
 
