@@ -4,9 +4,9 @@ Every operation is one conditional write on one item and no read (`get`, `due` a
 may be repeated by whoever speaks to the database: each operation recognises its own earlier success and reports it as
 success.  Every implementation passes `tests/statemachine/store_contract.py`.
 
-The functions below the port are its rules as arithmetic: what stands and what is asked for → what to write, nothing
-when it was written before, or the error.  A store that can look and write in one transaction uses them as they are; a
-store whose database decides says the same as conditions.
+The functions below the port are its rules, without any I/O: from the stored execution and the request they tell what
+is to be written, or that an earlier call has written it, or they raise.  A store that can read and write in one
+transaction calls them; a store whose database decides states the same rules as conditions.
 """
 
 from collections.abc import Mapping, Sequence

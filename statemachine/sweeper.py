@@ -96,7 +96,7 @@ class Sweeper:
             is_active = self._wake_due(tick)
             if not is_active:
                 break
-            # The grid hangs on the start, so that slow queries do not make the seconds longer.
+            # Seconds are counted from the start of the sweep, so that slow queries do not add up to a delay.
             now = self._clock.now()
             next_second = tick.started_at + ((now - tick.started_at) // QUERY_EVERY + 1) * QUERY_EVERY
             self._clock.sleep(min(next_second, tick.ends_at) - now)

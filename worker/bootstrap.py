@@ -82,7 +82,7 @@ class Worker(Foundation):
         """Signs addresses of objects."""
         from worker.providers.s3_links import s3_links
 
-        # As boto3 looks for it: something else than AWS that speaks S3, one for this service or one for all.
+        # boto3's own variables: the address of something other than AWS that speaks S3, for this service or for all.
         elsewhere = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         return s3_links(self.settings.bucket, endpoint_url=elsewhere)
 

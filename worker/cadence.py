@@ -1,8 +1,8 @@
 """When to look at clips that are being made: pure arithmetic over the latencies of the model.
 
-A look costs a call and half the time between two looks is lost, on average, after a clip is finished.  But only the
-clip that is finished last delays the video.  So looks at one of many running clips are far apart, relative to its age,
-and come closer the fewer run beside it.  `python -m benchmarks latency` shows what it costs.
+Every look costs a call, and a finished clip waits, on average, half the time between two looks until it is noticed.
+But only the clip that is finished last delays the video.  So looks at one of many running clips are far apart, relative
+to its age, and come closer the fewer run beside it.  `python -m benchmarks latency` shows what it costs.
 """
 
 from datetime import timedelta

@@ -205,5 +205,5 @@ def _end(begin: float, spoken_until: float, limit: float, text: str) -> float:
     wanted = max(spoken_until, begin + SHORTEST_SECONDS, begin + len(text) / CHARACTERS_PER_SECOND)
     if limit - wanted < FLICKER_SECONDS:
         wanted = limit
-    # Words of no length, one on the other, are an aligner's surrender; a caption still has to last.
+    # An aligner that gives up puts several words on one moment, without length; a caption still has to last.
     return max(min(wanted, begin + LONGEST_SECONDS), begin + 0.001)

@@ -172,7 +172,7 @@ def _has_room(ledger: Ledger, owner: str) -> bool:
 
 
 def _some_time_before(delay_ms: int, job: str) -> int:
-    """Between half of the delay and all of it, for every job another time."""
+    """Between half of the delay and all of it, spread by job so that they do not come back together."""
     half = max(delay_ms // 2, STAGGER_MS)
     return half + zlib.crc32(job.encode()) % half
 

@@ -74,8 +74,8 @@ class Effects:
     ) -> AnswerT:
         """Do `act`, at a boundary called `name`: the worker may die or stall before it.
 
-        Where `unavailable` is given, the call may surely never arrive, and that is raised; where `lost` is given, it
-        may be done and its answer be lost, and that is raised.
+        With `unavailable`, the call may also fail before it reaches the vendor, and `unavailable` is raised.  With
+        `lost`, it may also be done and its answer be lost, and `lost` is raised.
         """
         return act() if self._simulation is None else self._simulation.effect(name, act, unavailable, lost)
 
@@ -326,7 +326,7 @@ class Simulation(Generic[JobT]):
             self._kill_all()
 
     def standing(self) -> Execution | None:
-        """The record as it stands, asked for behind everybody's back."""
+        """The record as it stands; looking at it is no boundary."""
         try:
             return self.store.get(EXECUTION_ID)
         except ExecutionNotFoundError:
@@ -386,7 +386,7 @@ class Simulation(Generic[JobT]):
         if self._whole_sweeps:
             return max(self._swept_at + NEXT_TICK, due_at - NEXT_TICK)
         if due_at <= self._swept_at:
-            return self._swept_at + NEXT_TICK  # that sweep was spoilt, or what it asked for was
+            return self._swept_at + NEXT_TICK  # a fault hit that sweep, or the turn that it asked for
         return due_at
 
     def _swept(self) -> Actor:
@@ -435,7 +435,7 @@ class Simulation(Generic[JobT]):
             self._paused.append(actor)
 
     def _pause(self, wakes_at: datetime | None) -> None:
-        """From inside the running actor: hand over until `wakes_at`, or until nobody else is to be preferred."""
+        """From inside the running actor: hand over until `wakes_at`; without one, until it is its turn again."""
         actor = self._actor()
         actor.wakes_at = wakes_at
         self._hands[actor.name].pause()

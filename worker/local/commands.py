@@ -300,7 +300,7 @@ class Session:
                 facts["price_usd"], facts["limit_usd"] = usd(price), job.options.max_cost_usd
             _print_json(facts)
             if event != "interrupted":
-                return  # else said on standard error too: whoever closed a pipe reads no more than that
+                return  # an interruption is said on standard error too: the pipe of standard output may be closed
         job_id = execution.execution_id
         for code, message in job.warnings.items():
             _complain(f"note: {message} ({code})")
@@ -484,7 +484,7 @@ class _LogFile(logging.FileHandler):
 
 @contextmanager
 def _logged_to(path: Path) -> Iterator[None]:
-    """Keep warnings and tracebacks: they help nobody who makes a video, but whoever looks for the reason later."""
+    """Keep warnings and tracebacks in a file: not for whoever makes a video, but for whoever looks for the reason."""
     handler: logging.Handler
     try:
         handler = _LogFile(path, encoding="utf-8")
@@ -512,7 +512,7 @@ def _found(worker: LocalWorker, abbreviation: str) -> Execution:
     try:
         return worker.store.get(abbreviation)
     except ExecutionNotFoundError:
-        pass  # not a whole id: whose beginning is it?
+        pass  # not a whole id: look for the job whose id begins so
     jobs = worker.store.executions(limit=sys.maxsize)
     candidates = [job for job in jobs if abbreviation and job.execution_id.startswith(abbreviation)]
     if len(candidates) == 1:

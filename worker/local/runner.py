@@ -111,7 +111,7 @@ class Runner:
                     for key in list(media.keys(f"uploads/{job_id}/")):
                         media.discard(key)
             except StoreError:
-                pass  # nobody knows whether the job stands: it would need them
+                pass  # whether the job was stored is unknown, and a stored job needs them
             raise
 
     def resume(self, job_id: str) -> None:

@@ -174,7 +174,7 @@ class AwsTranscriber:
                 **self._language(language),
             )
         except ParamValidationError:
-            raise  # ours to mend, not weather
+            raise  # a mistake of this code: trying again cannot help, so it is not translated
         except ClientError as error:
             if _code(error) != "ConflictException":
                 raise _translated(error, f"transcribing {recording.filename}") from error

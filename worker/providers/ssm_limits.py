@@ -36,7 +36,7 @@ def parameter_client() -> ParameterClient:
 
 
 class _Overrides(BaseModel):
-    """The parameter's value.  A word that is not known is a mistake that must not pass for a limit."""
+    """The parameter's value.  An unknown name is refused: a misspelt limit must not look as if it held."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 

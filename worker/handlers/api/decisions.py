@@ -163,7 +163,7 @@ class _Checked(Record):
 
 
 class _Starting:
-    """A start.  What was checked once holds for every look."""
+    """A start.  The recording is checked once, however often the row has to be read again."""
 
     def __init__(self, request: Request) -> None:
         self._request = request
@@ -551,8 +551,9 @@ def _not_now(action: str, execution: Execution) -> ProblemError:
 def _compact(patch: dict[Path, JsonValue], job: Job, stored: Mapping[str, JsonValue]) -> Patch:
     """The same patch in fewer paths, where it has many.
 
-    Nobody else writes beats, so their whole map may be set: as it is stored, with what a newer version wrote and
-    without what stands elsewhere.  Of tasks, what stands there already is left out.
+    Nobody else writes beats, so their whole map may be set.  It is taken from the stored data and not from the job, so
+    that fields of a newer version stay and what is kept elsewhere is not added.  Tasks are written by turns too, so of
+    those only the values that change are set.
     """
     standing = stored.get(SCENE_BEATS[0])
     if len(patch) <= _MANY_PATHS or not isinstance(standing, Mapping):
@@ -569,6 +570,9 @@ def _compact(patch: dict[Path, JsonValue], job: Job, stored: Mapping[str, JsonVa
 
 
 def _folder(video_id: str) -> str:
-    """A part of a key, whatever the video is called; '.' and '..' name folders.  Runs are told apart by their ids."""
+    """The video's id as one part of a key; '.' and '..' would name other folders.
+
+    Two videos may share a part, which is escaped and cut: what tells their objects apart is the id of the run.
+    """
     name = quote(video_id, safe=_SAFE_IN_PREFIX).replace("%", "_")[:_LONGEST_FOLDER]
     return name if name.strip(".") else f"_{name}"

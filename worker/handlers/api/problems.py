@@ -51,7 +51,7 @@ KINDS: Mapping[str, Kind] = {
     "COST_LIMIT_EXCEEDED": Kind(422, "It would cost more than is allowed", "raise_limit"),
     "DAILY_LIMIT_EXCEEDED": Kind(422, "It would pass the limit of the day", "wait"),
     "TOO_MANY_JOBS": Kind(429, "Too many videos are being made at once", "wait"),
-    # Us.
+    # Faults of this service, and what its operators have switched off.
     "INTERNAL": Kind(500, "Something went wrong here", "contact_admin"),
     "STARTS_PAUSED": Kind(503, "Starting is switched off for now", "wait"),
     "MODEL_UNAVAILABLE": Kind(503, "The video model is not available", "contact_admin"),

@@ -237,7 +237,7 @@ class _AnyMethod:
 
 
 class _Hardened:
-    """Adds to every answer what keeps a browser from reading more into it than it is."""
+    """Adds the headers that forbid a browser to guess types, frame the page or load from elsewhere."""
 
     def __init__(self, app: ASGIApp, *, elsewhere: str) -> None:
         self._app = app
@@ -287,7 +287,7 @@ async def _answer_unavailable(_: Request, error: Exception) -> Response:
 
 
 async def _answer_nobody(_: Request, __: Exception) -> Response:
-    """The client went away in mid-request; somebody has to be told that there is nobody to tell."""
+    """The client has gone in the middle of its request; Starlette wants an answer all the same."""
     return Response(status_code=400)
 
 

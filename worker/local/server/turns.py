@@ -20,8 +20,8 @@ TURNS_AT_ONCE = 8
 # A scene that is drawn is looked at after 0.4 s; a query of the due index takes less than a millisecond.
 SWEEP_EVERY = timedelta(seconds=0.25)
 
-# When the server is told to end: short turns may, long ones lose their child processes and write down that they have
-# to be run again; what does not even do that is taken up when its lease ends.
+# When the server is told to end, turns that are nearly done may finish.  The others lose their child processes and save
+# that they have to be run again.  A turn that does not even save is taken up when its lease ends.
 FINISH_WITHIN = timedelta(seconds=1)
 GIVE_UP_WITHIN = timedelta(seconds=5)
 
@@ -107,7 +107,7 @@ class Turns:
             self._join(GIVE_UP_WITHIN)
         for job_id in interrupted:
             try:
-                # What the end of the server made of its turn is no attempt, and nothing to wait for.
+                # A turn that the end of the server cut off is no attempt, and is repeated without waiting.
                 self._engine.resume(job_id)
             except (LeaseHeldError, ExecutionNotFoundError) as error:
                 log.warning("%s is taken up when its lease ends: %s", job_id, error)

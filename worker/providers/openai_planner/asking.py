@@ -221,7 +221,7 @@ class Asker:
         )
 
     def _complete(self, question: Question, response: _Response) -> str:
-        """The text of a response that is as long as it will get.
+        """The text of a response that was not cut off for its length.
 
         Raises:
             StepError: it was refused, filtered, or failed.

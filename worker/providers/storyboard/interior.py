@@ -17,7 +17,7 @@ _STONE = (122, 108, 98)
 
 def build_room(stage: Stage) -> None:
     """A kitchen where people eat or it is warm, else a study or drawing room."""
-    # Silhouettes indoors are brown, not blue: what lights them burns.
+    # Silhouettes indoors are brown, not blue: fire and candles light them.
     stage.palette = replace(
         stage.palette,
         ink=mix(stage.palette.ink, (34, 18, 18), 0.75),

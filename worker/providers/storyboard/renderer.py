@@ -134,7 +134,7 @@ class StoryboardRenderer:
         if drawing is not None and drawing.done():
             del self._drawings[operation]
             error = drawing.exception()
-            # A child that crashed took its siblings and the queue with it.  Who is to blame shows at the second time.
+            # A child that crashes takes its siblings and the queue with it, so a drawing is blamed at its second crash.
             if isinstance(error, ChildProcessDiedError) and not error.was_killed and files.beginnings() > 1:
                 return self._refuse(files, str(error))
             drawing = None

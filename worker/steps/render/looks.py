@@ -33,7 +33,7 @@ def look_after_all(now: Round) -> None:
             continue
         if task.open_attempt is None:
             if has_refused_words(now, index):
-                # Left by a turn that had no time, or no luck, to find other words.
+                # An earlier turn ended before other words were found.
                 soften_refused_order(now, index, None)
         elif (wait := _until_look(now, task.open_attempt[1])) > TOGETHER:
             now.waits.append(wait)
@@ -91,7 +91,7 @@ def _wait_on(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
     if not watch_for or now.turn.now < attempt.watch_from + watch_for:
         now.look_again(index, key)
     elif attempt.asked_again:
-        # It may be paid for and come all the same; so it took a person to say that another shall be ordered.
+        # The first order may be paid for and may still arrive: only because a person retried is another one made.
         allowance = max(task.allowance, task.spent_attempts(now.beats[index].revision) + 1)
         now.turn.checkpoint({(*task_path(index), "allowance"): allowance})
         now.set_task(index, allowance=allowance)
@@ -120,7 +120,7 @@ def _look_for(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
         return
     except PermanentError as error:
         if error.code != AMBIGUOUS:
-            raise  # it could not look, which says nothing about the clip; the attempt stays open
+            raise  # the search itself failed, which says nothing about the clip; the attempt stays open
         found, never = None, error
         if looks >= LOST_LOOKS:
             end_attempt(now, index, key, Refused(never.code, never.message, is_retryable=False), outcome="lost")
@@ -155,7 +155,7 @@ def _reconcile(now: Round, index: int, key: str, attempt: ClipAttempt) -> None:
         if error.code != AMBIGUOUS:
             raise  # as in _look_for: ended, it might be ordered and paid a second time
         if turn.now < attempt.watch_from + SUBMIT_TIME:
-            # Whoever wrote the intent may still be at it, and will say what became of it.
+            # The turn that wrote the intent may still be running, and will record what became of it.
             now.waiting_for = now.waiting_for or "lost_answer"
             now.look_again(index, key)
             return
