@@ -31,6 +31,7 @@ from worker.costs import (
     turn_seconds,
     ways,
 )
+from worker.local.cost_document import ALARM_USD_A_DAY
 from worker.models import LANGUAGE_MODELS, STORYBOARD, VEO_2, VEO_3_1_FAST, VEO_3_1_LITE, VEO_MODELS, VideoModel
 from worker.settings import Settings
 
@@ -80,8 +81,10 @@ def test_what_is_assumed_of_the_deployment_is_what_terraform_makes() -> None:
     alarms = re.findall(
         r"^    [\w-]+ = \{$", (ROOT / "terraform" / "alarms.tf").read_text(encoding="utf-8"), re.MULTILINE
     )
+    (alarm_usd,) = re.findall(r"daily_usd\s+= optional\(number, (\d+)\)", variables)
 
     assert int(memory) == USUAL.memory_mb == USUAL.sweep_memory_mb
+    assert float(alarm_usd) == ALARM_USD_A_DAY
     assert 0 < len(alarms) <= USUAL.alarms
     assert Settings.model_fields["due_shards"].default == USUAL.due_shards
 

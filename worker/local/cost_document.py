@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from worker.costs import (
+    COUNTED_ON,
     IDLE_SWEEP_QUERIES,
     OF_8_SCENES,
     OF_24_SCENES,
@@ -37,6 +38,10 @@ VIDEOS = (10, 100, 1_000)
 BUSY = (1, 100, 1_000, 10_000, 100_000)
 BUDGETS_USD = (102.0, 177.0)
 MINUTE = 60.0
+DAYS_A_MONTH = 365.25 / 12
+
+# Above what is ordered in a day the Terraform module's alarm rings where nobody says otherwise (`alarms.daily_usd`).
+ALARM_USD_A_DAY = 100.0
 
 Row = Sequence[str]
 
@@ -159,13 +164,26 @@ def _budgets() -> str:
         for model in VEO_MODELS.values()
     ]
     header = [f"${budget:g}: of {seconds:g} s" for budget in BUDGETS_USD for seconds in LENGTHS[:2]]
+    standing = _plan(VEO_MODELS[DEFAULT_VEO_MODEL]).bill().of("standing")
+    a_day = [(budget - standing) / DAYS_A_MONTH for budget in BUDGETS_USD]
     return f"""\
 ## What $102 to $177 a month buys
 
-The platform around this is run for $102 to $177 a month. So many videos a month cost that much in all, clips at the
-most they can be, and what stands there included:
+The platform around this is run for $102 to $177 a month. Without any video the worker adds {usd(standing)} to that. If
+videos may cost the platform's sum once more, so many a month fit, clips at the most they can be, and what stands there
+included:
 
-{_table(("video model", *header), rows)}"""
+{_table(("video model", *header), rows)}
+Nothing ends a month at such a sum by itself. What holds it (variables of the Terraform module):
+
+- `alarms.daily_usd` rings on what all users order in a day: {" or ".join(usd(each) for each in a_day)} would be
+  the two sums. The module's own {usd(ALARM_USD_A_DAY)} a day is {usd(ALARM_USD_A_DAY * DAYS_A_MONTH)} a month.
+- `daily_usd` is what one user may order in a day: a month costs at most 31 times that for each user. `max_cost_usd` is
+  what the clips of one job may cost, and is looked at before the first is ordered.
+- `veo_model` decides what a video costs: see the table.
+- `starts` in the limits' parameter is the kill switch, for the day when the alarm rings
+  ([operations](operations.md#stop-spending)).
+"""
 
 
 def _orchestration() -> str:
@@ -223,10 +241,10 @@ the first column cost {usd(made.usd_low)} to {usd(made.usd_high)} besides.
 {_table(("way", *header, "note"), rows)}
 So on price alone nobody would choose this engine over durable functions or Step Functions, nor against them: the
 difference of a video is about a cent beside dollars. Even sleeping in Lambda costs less, until {_crossing():,} videos
-of that length a month share the sweep. What decides is elsewhere: a clip that is never ordered twice, jobs longer than
-15 minutes, no replay and no rule of determinism, one table row that people can read, and the same worker on one
-machine. Who wants the sweep cheaper gives it a smaller function (second line), or less memory to all (`memory_mb`, at
-the cost of assembling).
+of that length a month share the sweep. What decides is elsewhere: a place to write an order down before it is paid,
+jobs longer than 15 minutes, no replay and no rule of determinism, one table row that people can read, and the same
+worker on one machine. Who wants the sweep cheaper gives it a smaller function (second line), or less memory to all
+(`memory_mb`, at the cost of assembling).
 """
 
 
@@ -289,8 +307,8 @@ def _counted() -> str:
     return f"""\
 ## What was counted
 
-`python -m benchmarks operations`, {READ_ON}: the real machine, engine and store on a DynamoDB, with vendors that take
-as long as they were seen to; means over ten jobs each. Other lengths lie on the line through these two.
+`python -m benchmarks operations`, {COUNTED_ON}: the real machine, engine and store on a DynamoDB, with vendors that
+take as long as they were seen to; means over ten jobs each. Other lengths lie on the line through these two.
 
 {_table(("of one job", f"{OF_8_SCENES.recording_seconds:g} s", f"{OF_24_SCENES.recording_seconds:g} s"), rows)}
 A sweep that stays asks {SWEEP_QUERIES} times in {SWEEP_SECONDS:g} s, one that finds nothing {IDLE_SWEEP_QUERIES} times;
