@@ -50,7 +50,7 @@ from statemachine.machine import BACK, Machine, Resting, Terminal, Working
 from statemachine.outcome import Advance, Fail, Outcome, Wait
 from statemachine.record import Record
 from statemachine.store import Store
-from statemachine.turn import Renewal, RunningTurn, renewed
+from statemachine.turn import Renewal, RunningTurn, insisted, renewed
 
 JobT = TypeVar("JobT")
 
@@ -342,7 +342,7 @@ class Engine(Generic[JobT]):
             spent = (self.clock.now() - begun_at).total_seconds()
         saved = concluded.execution.changed(last_turn=owner)
         try:
-            self.store.save(saved, owner=owner, patch=concluded.patch)
+            self._save(saved, owner=owner, patch=concluded.patch)
         except PatchError as error:
             # A patch that no store can write is the step's fault and would be again: fail, and keep what is stored.
             # History is left out too: it may be what the step has spoilt, and this save must not fail as well.
@@ -352,7 +352,7 @@ class Engine(Generic[JobT]):
             )
             concluded = replace(self._failed(execution, Fail(failure), self.clock.now()), patch={})
             saved = concluded.execution.changed(last_turn=owner)
-            self.store.save(saved, owner=owner, patch=concluded.patch)
+            self._save(saved, owner=owner, patch=concluded.patch)
         # Save before dispatch.  If we die between the two, the sweeper finds the saved execution and dispatches it;
         # the other order could run the next state on data that was never stored.
         if concluded.dispatch:
@@ -582,12 +582,12 @@ class Engine(Generic[JobT]):
         log.error("parked %s: %s; deploy a version that does", execution.execution_id, reason)
         saved = _saved(execution, now).changed(parked_at=parked_at, attempt=0, chain=0, due_at=now + every)
         saved = saved.changed(last_turn=owner)
-        self.store.save(saved, owner=owner, patch={})
+        self._save(saved, owner=owner, patch={})
         return TurnResult("parked", event, saved, execution.state, execution.attempt, reason)
 
     def _rest(self, execution: Execution, event: Event, owner: str, now: datetime) -> TurnResult:
         saved = _saved(execution, now).changed(attempt=0, chain=0, due_at=None, last_turn=owner)
-        self.store.save(saved, owner=owner, patch={})
+        self._save(saved, owner=owner, patch={})
         return TurnResult("rested", event, saved, execution.state)
 
     def _do_after_work(self, execution: Execution, event: Event, owner: str, now: datetime) -> TurnResult:
@@ -610,7 +610,7 @@ class Engine(Generic[JobT]):
                 log.warning("%s: %s; try %d", execution.execution_id, reason, work.tries + 1)
                 due_at, left = now + delay, replace(work, tries=work.tries + 1)
         saved = _saved(execution, now).changed(attempt=0, chain=0, due_at=due_at, after_work=left, last_turn=owner)
-        self.store.save(saved, owner=owner, patch={})
+        self._save(saved, owner=owner, patch={})
         return TurnResult("waiting" if left else "finished", event, saved, execution.state, work.tries + 1, reason)
 
     # --- small parts ----------------------------------------------------------------------------------------------
@@ -640,6 +640,9 @@ class Engine(Generic[JobT]):
 
     def _leads_back(self, event: str) -> bool:
         return any(t.event == event and t.target == BACK for t in self.machine.transitions)
+
+    def _save(self, execution: Execution, *, owner: str, patch: Patch) -> None:
+        insisted(self.clock, lambda: self.store.save(execution, owner=owner, patch=patch))
 
     def _dispatch(self, execution: Execution) -> None:
         try:

@@ -1,18 +1,25 @@
-"""A turn that is running: what its step sees of it, and its lease kept alive meanwhile."""
+"""A turn that is running: what its step sees of it, its writes, and its lease kept alive meanwhile."""
 
 import logging
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 from statemachine.clock import Clock
-from statemachine.errors import ExecutionNotFoundError, LeaseLostError, StoreError
+from statemachine.errors import ExecutionNotFoundError, LeaseLostError, StoreError, StoreUnavailableError
 from statemachine.execution import Execution, Patch, Path
 from statemachine.record import Record
 from statemachine.store import Store
 
+AnswerT = TypeVar("AnswerT")
+
 log = logging.getLogger(__name__)
+
+# A write that the store cannot take for now is tried again after each of these.  What the turn has done, and may have
+# paid for, would be thrown away with it, and two such turns in a row count as crashed.
+WRITE_PAUSES = (timedelta(seconds=1), timedelta(seconds=2), timedelta(seconds=4))
 
 
 class Renewal(Record):
@@ -58,13 +65,31 @@ class RunningTurn(Record):
 
     def checkpoint(self, patch: Patch) -> None:
         """Store `patch` now."""
-        self.store.checkpoint(self.execution_id, owner=self.owner, patch=patch)
+        insisted(self.clock, lambda: self.store.checkpoint(self.execution_id, owner=self.owner, patch=patch))
 
     def record_fact(self, path: Path, *, intent_id: str, operation: str) -> bool:
         """Store what became of a submission; return whether the lease is still ours."""
-        return self.store.record_fact(
-            self.execution_id, path=path, intent_id=intent_id, operation=operation, owner=self.owner
+        return insisted(
+            self.clock,
+            lambda: self.store.record_fact(
+                self.execution_id, path=path, intent_id=intent_id, operation=operation, owner=self.owner
+            ),
         )
+
+
+def insisted(clock: Clock, write: Callable[[], AnswerT]) -> AnswerT:
+    """The answer to a write under a lease; the store recognises every one of them when it is repeated.
+
+    Raises:
+        StoreUnavailableError: it was taken at no try, or no answer came; it may have been written all the same.
+    """
+    for pause in WRITE_PAUSES:
+        try:
+            return write()
+        except StoreUnavailableError as error:
+            log.warning("a write of a turn is tried again in %.0f s: %s", pause.total_seconds(), error)
+            clock.sleep(pause)
+    return write()
 
 
 @contextmanager

@@ -10,12 +10,13 @@ import pytest
 
 from statemachine.engine import DISPATCH_GRACE, LEASE_MARGIN
 from statemachine.errors import IntentNotFoundError, PermanentError, StoreUnavailableError, TransientError
-from statemachine.execution import NOT_ACCEPTED, Execution, Failure, Patch
+from statemachine.execution import NOT_ACCEPTED, Execution, Failure, Patch, Path
 from statemachine.machine import Turn
 from statemachine.memory import MemoryStore
 from statemachine.outcome import Advance, Fail, Outcome, Wait
 from statemachine.testing import Stepper
 from statemachine.testing.clock import NOON
+from statemachine.turn import WRITE_PAUSES
 from tests.statemachine.machines import DEADLINE, MAX_TURN, Job, Script, a_machine
 
 
@@ -532,6 +533,59 @@ def test_store_that_fails_in_mid_turn_leaves_the_execution_due() -> None:
         stepper.step()
 
     assert stepper.execution.due_at == NOON + MAX_TURN + LEASE_MARGIN
+
+
+class Throttled(MemoryStore):
+    """Takes no write of a turn at work until it has refused so many."""
+
+    def __init__(self, refusals: int) -> None:
+        super().__init__()
+        self.refusals = refusals
+
+    def checkpoint(self, execution_id: str, *, owner: str, patch: Patch) -> None:
+        self._refuse()
+        super().checkpoint(execution_id, owner=owner, patch=patch)
+
+    def record_fact(self, execution_id: str, *, path: Path, intent_id: str, operation: str, owner: str) -> bool:
+        self._refuse()
+        return super().record_fact(execution_id, path=path, intent_id=intent_id, operation=operation, owner=owner)
+
+    def save(self, execution: Execution, *, owner: str, patch: Patch) -> None:
+        self._refuse()
+        super().save(execution, owner=owner, patch=patch)
+
+    def _refuse(self) -> None:
+        if self.refusals:
+            self.refusals -= 1
+            raise StoreUnavailableError("throttled")
+
+
+@pytest.mark.parametrize("refusals", [1, len(WRITE_PAUSES)])
+def test_throttled_store_costs_a_turn_some_seconds_and_not_what_it_has_done(refusals: int) -> None:
+    """A turn that is thrown away counts as crashed, and two of them fail the job: a busy minute of the table's."""
+    stepper = stepped_later(Advance("drafted"), store=Throttled(refusals))
+
+    assert stepper.step().kind == "advanced"
+    assert (stepper.state, stepper.execution.crashes) == ("printing", 0)
+    assert stepper.clock.now() == NOON + sum(WRITE_PAUSES[:refusals], start=timedelta(0))
+
+
+def test_throttled_store_loses_no_paid_fact() -> None:
+    store = Throttled(0)
+
+    def work(job: Job, turn: Turn) -> Outcome:
+        turn.checkpoint({("words", "a"): {"intent_id": "i-1"}})
+        store.refusals = 1
+        assert turn.record_fact(("words", "a"), intent_id="i-1", operation="o-1")
+        store.refusals = 1
+        turn.checkpoint({("words", "b"): 1})
+        return Advance("drafted")
+
+    stepper = stepped_later(work, store=store)
+
+    stepper.step()
+
+    assert stepper.data["words"] == {"a": {"intent_id": "i-1", "operation": "o-1"}, "b": 1}
 
 
 def test_store_that_fails_under_a_step_is_no_failure_of_the_step() -> None:
