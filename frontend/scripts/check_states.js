@@ -1,8 +1,11 @@
 /**
  * Draws every state in Chromium, in both themes, at 320 and at 1200 px, and fails where one has a fault: what axe finds
- * (with colours, which no other test can measure), something wider than the page, a shift while progress comes in, or a
- * motion for somebody who wants none.  With `--each-once` each theme is drawn at one width only.
+ * (with colours, which no other test can measure), something wider than the page, another look on a page that has rules
+ * of its own for all elements, a shift while progress comes in, or a motion for somebody who wants none.  With
+ * `--each-once` each theme is drawn at one width only.
  */
+
+import { join } from 'node:path'
 
 import axe from 'axe-core'
 
@@ -14,8 +17,35 @@ const EACH_ONCE = [
 ]
 const ALL = [...EACH_ONCE, ['light', 320], ['dark', 1200]]
 
+const FOREIGN = join(import.meta.dirname, 'foreign.css')
+
 const cases = process.argv.includes('--each-once') ? EACH_ONCE : ALL
 const faults = []
+
+/** Where each element is within its component, and how it looks. */
+const looks = (page) =>
+  page.evaluate(() =>
+    [...document.querySelectorAll('.ai-video *')].map((element) => {
+      const [own, around] = [element, element.closest('main > *') ?? element].map((one) => one.getBoundingClientRect())
+      const { color, backgroundColor, font, letterSpacing, textTransform, textIndent, textAlign, boxShadow } =
+        getComputedStyle(element)
+      const place = [own.x - around.x, own.y - around.y, own.width, own.height].map(Math.round)
+      return {
+        name: `${element.localName}.${element.className}`,
+        look: JSON.stringify([
+          place,
+          color,
+          backgroundColor,
+          font,
+          letterSpacing,
+          textTransform,
+          textIndent,
+          textAlign,
+          boxShadow,
+        ]),
+      }
+    }),
+  )
 
 await withStates(async (browser, url) => {
   for (const [theme, width] of cases) {
@@ -36,6 +66,11 @@ await withStates(async (browser, url) => {
       }
       const wider = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth)
       if (wider > 0) faults.push(`${where}: ${wider} px wider than the page`)
+      const plain = await looks(page)
+      await page.addStyleTag({ path: FOREIGN })
+      const changed = (await looks(page)).filter(({ look }, index) => look !== plain[index]?.look)
+      const names = new Set(changed.map(({ name }) => name))
+      if (names.size > 0) faults.push(`${where}: a page's own rules change ${[...names].slice(0, 5).join(', ')}`)
     }
     await page.goto(`${url}?theme=${theme}&only=queued`)
     await page.waitForSelector('.ai-video-bar[data-unknown]')
