@@ -231,3 +231,19 @@ def test_a_smaller_function_makes_the_sweep_cheaper_and_nothing_else() -> None:
 
     assert saved == pytest.approx(Sweeps.of(1, OF_8_SCENES, USUAL).usd(USUAL) * (1 - 256 / 1769))
     assert math.isfinite(saved)
+
+
+def test_the_readme_compares_what_the_model_says() -> None:
+    row = re.search(
+        r"^\| orchestrating a 48 s video, 100 a month +\|(.*)\|$", (ROOT / "README.md").read_text(), re.MULTILINE
+    )
+    cents = {way.name: f"{way.usd * 100:.1f} cent" for way in ways(48.0, 100, model=VEO_3_1_FAST)}
+
+    assert row is not None
+    assert [cell.strip().removesuffix("s") for cell in row[1].split("|")] == [
+        cents["this engine"],
+        cents["Lambda durable functions"],
+        cents["Step Functions Standard, one loop for all clips"],
+        "not priced",
+        cents["sleeping in Lambda"],
+    ]
