@@ -45,6 +45,7 @@ locals {
       metric      = "Errors"
       dimensions  = local.of_function
     }
+    # What goes on failing without anybody's request, a damaged row for instance, is met by a sweep: once a minute.
     store-errors = {
       description = "The table refuses or does not answer: throttled, or the role lacks a right. The log says which."
       threshold   = var.alarms.store_errors

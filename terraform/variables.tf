@@ -701,7 +701,7 @@ variable "alarms" {
     silent_minutes     = optional(number, 5)
     throttles          = optional(number, 0)
     errors             = optional(number, 0)
-    store_errors       = optional(number, 10)
+    store_errors       = optional(number, 3)
     parked             = optional(number, 0)
     after_work         = optional(number, 0)
     daily_usd          = optional(number, 100)
