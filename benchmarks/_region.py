@@ -18,7 +18,7 @@ from typing import Any, Protocol
 
 from botocore.exceptions import ClientError, ReadTimeoutError
 
-from statemachine.testing.simulation import Crew, Hand, Killed
+from statemachine.testing.crew import Crew, Hand, Killed
 from worker.providers.dynamodb_quota import KEY_PREFIX
 from worker.quota import Ledger
 

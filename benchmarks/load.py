@@ -17,7 +17,7 @@ from random import Random
 from benchmarks._crowd import BEGINS, Asked, Crowd, place_of, uneven
 from benchmarks._region import Region
 from benchmarks.report import Measurement
-from statemachine.testing.simulation import Crew
+from statemachine.testing.crew import Crew
 from tests.dynoxide import running_dynoxide
 from tests.simulators.vendors import Vendors
 from worker.quota import WINDOW_MS

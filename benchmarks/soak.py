@@ -23,7 +23,7 @@ from benchmarks._crowd import BEGINS, NEVER, Crowd, place_of, uneven
 from benchmarks._region import Region
 from benchmarks.report import Measurement
 from statemachine import NOT_ACCEPTED
-from statemachine.testing.simulation import Crew
+from statemachine.testing.crew import Crew
 from tests.dynoxide import running_dynoxide
 from tests.simulators.scenario import Filtered, OperationFailed
 from tests.simulators.vendors import Vendors

@@ -16,7 +16,7 @@ from statemachine import DueRow, Event, Execution, SystemClock
 from statemachine.memory import MemoryStore
 from statemachine.sweeper import Sweeper
 from statemachine.testing.clock import NOON
-from statemachine.testing.simulation import Crew, Hand
+from statemachine.testing.crew import Crew, Hand
 
 TABLE, WAITING, DUE = 100_000, 10_000, 1_000
 QUERY_TAKES, DISPATCH_TAKES = timedelta(milliseconds=5), timedelta(milliseconds=20)

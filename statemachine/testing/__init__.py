@@ -5,7 +5,7 @@ Public, and documented with examples in `docs/testing.md`.  Everything here driv
 
 from statemachine.testing.clock import FrozenClock, VirtualClock
 from statemachine.testing.explorer import Exploration, Explorer, Finding, Run
-from statemachine.testing.simulation import Effects, Scenario
+from statemachine.testing.scenario import Effects, Scenario
 from statemachine.testing.stepper import Stepper, StuckError
 
 __all__ = [

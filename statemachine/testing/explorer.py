@@ -19,17 +19,11 @@ from statemachine.engine import Engine
 from statemachine.execution import Execution
 from statemachine.memory import MemoryStore
 from statemachine.sweeper import Sweeper
+from statemachine.testing.crew import Crew
 from statemachine.testing.properties import PropertyError
+from statemachine.testing.scenario import DeletableStore, EngineMaker, Parts, Scenario, SweeperMaker
 from statemachine.testing.schedule import Deviations, Schedule, Seed, deviations_of, parse
-from statemachine.testing.simulation import (
-    Crew,
-    DeletableStore,
-    EngineMaker,
-    Parts,
-    Scenario,
-    Simulation,
-    SweeperMaker,
-)
+from statemachine.testing.simulation import Simulation
 
 JobT = TypeVar("JobT")
 

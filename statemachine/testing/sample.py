@@ -15,7 +15,7 @@ from statemachine.errors import TransientError
 from statemachine.execution import NOT_ACCEPTED, Execution, JsonValue, Path, to_ms, value_at
 from statemachine.machine import BACK, Machine, Terminal, Transition, Turn, Working
 from statemachine.outcome import Advance, Outcome, Wait
-from statemachine.testing.simulation import Effects, Scenario
+from statemachine.testing.scenario import Effects, Scenario
 
 ITEMS = ("bread", "salt")
 

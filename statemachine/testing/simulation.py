@@ -7,23 +7,22 @@ after a call is a kill before the next one, with nothing between them that anybo
 """
 
 import copy
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Any, Generic, Protocol, Self, TypeVar
+from typing import Any, Generic, TypeVar
 
-from statemachine.clock import Clock
-from statemachine.dispatcher import Dispatcher, Event
-from statemachine.engine import AfterWorkDoer, Engine
+from statemachine.dispatcher import Event
+from statemachine.engine import AfterWorkDoer
 from statemachine.errors import DispatchError, ExecutionNotFoundError, StateMachineError, StoreUnavailableError
-from statemachine.execution import Execution, JsonValue, Patch, Path
+from statemachine.execution import Execution, Patch, Path
 from statemachine.machine import Machine, Step, Turn, Working
 from statemachine.outcome import Outcome
-from statemachine.store import DueRow, Store
-from statemachine.sweeper import Sweeper
+from statemachine.store import DueRow
 from statemachine.testing.clock import VirtualClock
+from statemachine.testing.crew import Crew, Hand, Killed
 from statemachine.testing.properties import Properties, PropertyError
+from statemachine.testing.scenario import Parts, Scenario
 from statemachine.testing.schedule import Chooser
 
 JobT = TypeVar("JobT")
@@ -53,122 +52,6 @@ DELETED = "deleted"
 RESUMED = "resumed"
 
 
-class Killed(BaseException):
-    """The worker's process is gone.  A BaseException, so that no `except Exception` of a step survives it."""
-
-
-class Effects:
-    """What a scenario's fake vendors do to the world.  They make every call through this log."""
-
-    def __init__(self) -> None:
-        self.log: list[tuple[str, str]] = []
-        self._simulation: Simulation[Any] | None = None
-
-    def call(
-        self,
-        name: str,
-        act: Callable[[], AnswerT],
-        *,
-        unavailable: Exception | None = None,
-        lost: Exception | None = None,
-    ) -> AnswerT:
-        """Do `act`, at a boundary called `name`: the worker may die or stall before it.
-
-        With `unavailable`, the call may also fail before it reaches the vendor, and `unavailable` is raised.  With
-        `lost`, it may also be done and its answer be lost, and `lost` is raised.
-        """
-        return act() if self._simulation is None else self._simulation.effect(name, act, unavailable, lost)
-
-    def accepted(self, path: Path, *, intent_id: str, operation: str) -> None:
-        """Work was accepted, and money is spent: `operation`, for the intent that stands at `path` of the data."""
-        self.log.append((intent_id, operation))
-        if self._simulation is not None:
-            self._simulation.accepted(path, intent_id, operation)
-
-    def standing(self) -> Execution | None:
-        """The record as it stands, for a vendor that has to find out where an intent was written down."""
-        return None if self._simulation is None else self._simulation.standing()
-
-    def watched_by(self, simulation: "Simulation[Any]") -> None:
-        """From here on, calls are boundaries of this run."""
-        self._simulation = simulation
-
-
-def _nothing() -> None:
-    """What a thread does that was given nothing to do."""
-
-
-def _nothing_to_check(execution: Execution | None, effects: Effects) -> Sequence[str]:  # noqa: ARG001  any execution is right
-    return ()
-
-
-@dataclass(frozen=True, slots=True)
-class Scenario(Generic[JobT]):
-    """A small job, its world, and what people may do to it: made anew for every run.
-
-    Attributes:
-        effects: the log through which every fake vendor of the machine's steps speaks.
-        signals: what a person may do at any moment, each at most once.
-        may_be_deleted: whether the owner of the record may delete it at any moment.
-        may_be_resumed: whether a person may ask for a turn at any moment, once.
-        check: what must hold at the end, beside the engine's own properties: one sentence for each thing that is wrong.
-        time_left: what a worker's process has left when it begins.
-    """
-
-    machine: Machine[JobT]
-    data: Mapping[str, JsonValue]
-    effects: Effects
-    signals: Mapping[str, Patch] = field(default_factory=dict)
-    may_be_deleted: bool = False
-    may_be_resumed: bool = False
-    check: Callable[[Execution | None, Effects], Sequence[str]] = _nothing_to_check
-    after_work: AfterWorkDoer | None = None
-    time_left: timedelta = timedelta(minutes=15)
-
-
-class EngineMaker(Protocol):
-    """Makes the engine under test: `Engine` itself, or one with a bug planted."""
-
-    def __call__(
-        self,
-        machine: Machine[Any],
-        *,
-        store: Store,
-        dispatcher: Dispatcher,
-        clock: Clock,
-        after_work: AfterWorkDoer | None,
-        new_id: Callable[[], str],
-    ) -> Engine[Any]:
-        """An engine of these parts."""
-
-
-class SweeperMaker(Protocol):
-    """Makes the sweeper under test."""
-
-    def __call__(self, *, store: Store, dispatcher: Dispatcher, clock: Clock) -> Sweeper:
-        """A sweeper of these parts."""
-
-
-class DeletableStore(Store, Protocol):
-    """A store whose owner can delete a record; that is not the engine's to do."""
-
-    def delete(self, execution_id: str) -> None:
-        """Remove the whole record."""
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What is run: the real thing by default, or the real thing with a bug planted.
-
-    `whole_sweeps`: a sweep is a whole tick of the schedule, that stays and looks every second, instead of one look.
-    """
-
-    engine: EngineMaker
-    store: Callable[[], DeletableStore]
-    sweeper: SweeperMaker
-    whole_sweeps: bool = False
-
-
 @dataclass(slots=True)
 class Actor:
     """One process: a worker in its turn, a sweep, or a person's request."""
@@ -178,80 +61,6 @@ class Actor:
     skew: timedelta = timedelta(0)
     wakes_at: datetime | None = None
     is_dead: bool = False
-
-
-class Crew:
-    """Threads for actors, kept for the next run.  Close it, or use it in a `with` block."""
-
-    def __init__(self) -> None:
-        self._idle: list[Hand] = []
-        self._all: list[Hand] = []
-
-    def take(self) -> "Hand":
-        """A thread that has nothing to do."""
-        if self._idle:
-            return self._idle.pop()
-        hand = Hand()
-        self._all.append(hand)
-        return hand
-
-    def give_back(self, hand: "Hand") -> None:
-        """The thread has nothing to do any more."""
-        self._idle.append(hand)
-
-    def close(self) -> None:
-        """End the threads."""
-        for hand in self._all:
-            hand.end()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
-class Hand:
-    """A thread that works only while it is resumed.  Locks, because they hand over faster than anything above them."""
-
-    def __init__(self) -> None:
-        self._mine, self._caller = threading.Lock(), threading.Lock()
-        self._mine.acquire()
-        self._caller.acquire()
-        self._work: Callable[[], None] = _nothing
-        self._is_ended = False
-        self.is_idle = True
-        self._thread = threading.Thread(target=self._loop, name="simulated", daemon=True)
-        self._thread.start()
-
-    def give(self, work: Callable[[], None]) -> None:
-        """What to do when it is resumed."""
-        self._work, self.is_idle = work, False
-
-    def resume(self) -> None:
-        """Let it work until it pauses or is done."""
-        self._mine.release()
-        self._caller.acquire()
-
-    def pause(self) -> None:
-        """From inside: hand over to whoever resumed it, and wait."""
-        self._caller.release()
-        self._mine.acquire()
-
-    def end(self) -> None:
-        """Let an idle thread end."""
-        self._is_ended = True
-        self._mine.release()
-        self._thread.join()
-
-    def _loop(self) -> None:
-        while True:
-            self._mine.acquire()
-            if self._is_ended:
-                return
-            self._work()
-            self.is_idle = True
-            self._caller.release()
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from benchmarks._region import CONCURRENCY, EVENT_AGE, Region
 from benchmarks.load import jain
 from benchmarks.soak import Verdict, judge_orders
 from statemachine import JsonValue
-from statemachine.testing.simulation import Crew
+from statemachine.testing.crew import Crew
 from tests.simulators.scenario import Effect, Filtered, Takes
 from tests.simulators.veo import Operation
 from tests.worker.fakes import planned_job_data

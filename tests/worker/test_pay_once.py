@@ -26,8 +26,7 @@ from statemachine import (
     Working,
 )
 from statemachine import Path as DataPath
-from statemachine.testing import Explorer, Stepper, VirtualClock
-from statemachine.testing.simulation import Effects, Scenario
+from statemachine.testing import Effects, Explorer, Scenario, Stepper, VirtualClock
 from tests.simulators.fixtures import vendors
 from tests.simulators.scenario import Filtered, Rule, Takes
 from tests.simulators.vendors import Vendors
