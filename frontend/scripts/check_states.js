@@ -28,7 +28,7 @@ const looks = (page) =>
     [...document.querySelectorAll('.ai-video *')].map((element) => {
       const [own, around] = [element, element.closest('main > *') ?? element].map((one) => one.getBoundingClientRect())
       const { color, backgroundColor, font, letterSpacing, textTransform, textIndent, textAlign, boxShadow } =
-        getComputedStyle(element)
+        window.getComputedStyle(element)
       const place = [own.x - around.x, own.y - around.y, own.width, own.height].map(Math.round)
       return {
         name: `${element.localName}.${element.className}`,

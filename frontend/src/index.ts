@@ -24,6 +24,14 @@ export { AiVideoProblem } from './problem'
 export * from './types'
 export { AiVideoBadge, AiVideoGenerator, AiVideoProgress, AiVideoSceneGrid, AiVideoSteps }
 
+declare module 'vue' {
+  /** Those that `install` registers: known to templates that do not import them. */
+  interface GlobalComponents {
+    AiVideoGenerator: typeof AiVideoGenerator
+    AiVideoBadge: typeof AiVideoBadge
+  }
+}
+
 /** `app.use({ install }, { client, messages })`: provides both, and registers the two that pages use by name. */
 export function install(app: App, options: { client?: AiVideoClient; messages?: Partial<AiVideoMessages> } = {}): void {
   if (options.client) app.provide(AI_VIDEO_CLIENT, options.client)

@@ -216,6 +216,21 @@ describe('watching', () => {
     expect(page.get('[role="progressbar"]').attributes('aria-valuenow')).toBe('82')
   })
 
+  test('pictures that have expired together are asked for once, and leave no torn page meanwhile', async () => {
+    const job = aJob('rendering')
+    const signedAnew = job.scenes.map((scene) => ({ ...scene, thumbnail_url: scene.thumbnail_url && '/anew.jpg' }))
+    const api = new FakeApi(answers(job), answers({ ...job, scenes: signedAnew }))
+    const page = await shown(api)
+    const pictures = page.findAll('.ai-video-scene img')
+    await Promise.all(pictures.map((picture) => picture.trigger('error')))
+    expect(pictures.length).toBeGreaterThan(1)
+    expect(page.findAll('.ai-video-scene img')).toHaveLength(0)
+    await settled()
+
+    expect(api.asked).toHaveLength(2)
+    expect(page.findAll('.ai-video-scene img')).toHaveLength(pictures.length)
+  })
+
   test('cancelling is one press, and the work can go on from there', async () => {
     const api = new FakeApi(
       answers(aJob('rendering')),
