@@ -245,7 +245,7 @@ lock-check: $(SET_UP) ## Check that the locks are what pyproject.toml asks for
 # ---- measurements, and a fresh start
 
 .PHONY: bench
-bench: $(SET_UP) try-dynoxide $(call tool,peers) ## Measure, beside the peers, and write docs/benchmarks.md (NAMES='engine peers' chooses)
+bench: $(SET_UP) try-dynoxide $(call tool,peers) $(if $(shell command -v npm 2>/dev/null),$(FRONTEND)) ## Measure, beside the peers, and write docs/benchmarks.md (NAMES='engine peers' chooses)
 	$(PY) -m benchmarks --table --keep $(NAMES)
 
 .PHONY: clean
