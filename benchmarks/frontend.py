@@ -29,7 +29,7 @@ FIGURES = {
 
 def measure() -> Iterator[Measurement]:
     """The bundle's size, and what the page's own tests measure."""
-    yield size(_run("node", "scripts/bundle_size.js"))
+    yield size(_run("npm", "run", "check:size", "--silent"))
     _run("../scripts/chromium.sh")
     _run("npm", "run", "demo:build", "--silent")
     yield from seen(_run("npm", "run", "test:page", "--silent", "--", "--grep", TESTS))
