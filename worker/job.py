@@ -112,6 +112,7 @@ class TranscriptionState(StoredModel):
 
     transcription_id: str | None = None
     ordinal: int = 1  # grows only after the vendor reported a failed job
+    failed_looks: int = 0  # in a row
     language: str | None = None
     duration_seconds: float | None = None
     mode: SpeechMode | None = None

@@ -1,7 +1,9 @@
 """`transcribing`: measure the recording, encode it to AAC once, and have it turned into timed text."""
 
+import logging
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,8 +12,16 @@ from worker.job import MEDIA, TRANSCRIPTION, WARNINGS, Job, Transcript
 from worker.keys import content_key, content_key_of_bytes
 from worker.ports import AudioFacts, MediaStore, Transcriber, VideoAssembler
 
+log = logging.getLogger(__name__)
+
 # How long between two looks at a running transcription.
 POLL_EVERY = timedelta(seconds=8)
+
+# Looks in a row that may fail before the state does; they cost nothing and say nothing about the transcription.
+LOOKS_LIMIT = 20
+
+# Of a vendor who cannot be asked for now.  A recogniser on this machine fails otherwise, and at the work itself.
+OUT_OF_SIGHT = frozenset({"PROVIDER_QUOTA", "PROVIDER_UNAVAILABLE"})
 
 # A full quota is asked again after this, where the vendor does not say when.
 QUOTA_PAUSE = timedelta(minutes=1)
@@ -39,17 +49,7 @@ def transcribe(
 ) -> Outcome:
     """Start or join the transcription, encode the audio meanwhile, fetch the transcript when it is there."""
     if job.recording.duration_seconds is None:
-        with media.local_copy(job.recording.key) as recording:
-            facts = assembler.measure(recording)
-        # Headers lie about the duration, so this is checked again here, before anything costs money.
-        _check_length(facts, job.recording.filename, longest)
-        found: dict[tuple[str, ...], JsonValue] = {("recording", "duration_seconds"): facts.duration_seconds}
-        if facts.peak < SILENT_PEAK:
-            found[(*WARNINGS, "INPUT_SILENT")] = "The recording is silent."
-        turn.checkpoint(found)
-        job = job.model_copy(
-            update={"recording": job.recording.model_copy(update={"duration_seconds": facts.duration_seconds})}
-        )
+        job = _measured(job, turn, assembler, media, longest)
     state = job.audio_transcription
     job_id = f"{job.video_id}-{job.run_id}-{state.ordinal}"
     transcription_id = state.transcription_id
@@ -66,7 +66,7 @@ def transcribe(
         if job.media.audio_key is None:
             encoding = beside.submit(_encode, job, assembler, media, work_folder)
         try:
-            transcript = transcriber.fetch(transcription_id, job.recording, time_left=turn.time_left)
+            look = _look(transcriber, transcription_id, job, turn.time_left)
         except TranscriptionFailedError:
             # A person's retry must begin another one.  Only here does the ordinal grow: whatever else fails, the
             # transcription may be under way and paid for, and is joined.
@@ -76,9 +76,45 @@ def transcribe(
             raise
         if encoding is not None:
             patch[*MEDIA, "audio_key"] = encoding.result()
-    if transcript is None:
-        return Wait(POLL_EVERY, patch)
-    return Advance("transcribed", {**patch, **_stored(transcript, job, media)})
+    if look.failed_in_a_row != state.failed_looks:
+        patch[*TRANSCRIPTION, "failed_looks"] = look.failed_in_a_row
+    if look.transcript is None:
+        return Wait(look.again_after, patch)
+    return Advance("transcribed", {**patch, **_stored(look.transcript, job, media)})
+
+
+def _measured(job: Job, turn: Turn, assembler: VideoAssembler, media: MediaStore, longest: timedelta) -> Job:
+    with media.local_copy(job.recording.key) as recording:
+        facts = assembler.measure(recording)
+    # Headers lie about the duration, so this is checked again here, before anything costs money.
+    _check_length(facts, job.recording.filename, longest)
+    found: dict[tuple[str, ...], JsonValue] = {("recording", "duration_seconds"): facts.duration_seconds}
+    if facts.peak < SILENT_PEAK:
+        found[(*WARNINGS, "INPUT_SILENT")] = "The recording is silent."
+    turn.checkpoint(found)
+    return job.model_copy(
+        update={"recording": job.recording.model_copy(update={"duration_seconds": facts.duration_seconds})}
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """What one look at the transcription found: the transcript, or when to look again."""
+
+    transcript: Transcript | None
+    again_after: timedelta = POLL_EVERY
+    failed_in_a_row: int = 0
+
+
+def _look(transcriber: Transcriber, transcription_id: str, job: Job, time_left: timedelta) -> _Look:
+    try:
+        return _Look(transcriber.fetch(transcription_id, job.recording, time_left=time_left))
+    except TransientError as error:
+        failed = job.audio_transcription.failed_looks + 1
+        if error.code not in OUT_OF_SIGHT or failed >= LOOKS_LIMIT:
+            raise
+        log.warning("look %d at the transcription of %s failed: %s", failed, job.video_id, error)
+        return _Look(None, max(error.retry_after or POLL_EVERY, POLL_EVERY), failed)
 
 
 def _check_length(facts: AudioFacts, filename: str, longest: timedelta) -> None:

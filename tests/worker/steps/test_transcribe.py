@@ -6,7 +6,14 @@ import pytest
 from statemachine import Advance, PermanentError, TransientError, Wait
 from tests.worker.fakes import FakeAssembler, FakeMediaStore, FakeTranscriber, FakeTurn, job_data, spoken
 from worker.job import Recording, Segment, Transcript
-from worker.steps.transcribe import POLL_EVERY, QUOTA_PAUSE, TEXT_LIMIT, TranscriptionFailedError, transcribe
+from worker.steps.transcribe import (
+    LOOKS_LIMIT,
+    POLL_EVERY,
+    QUOTA_PAUSE,
+    TEXT_LIMIT,
+    TranscriptionFailedError,
+    transcribe,
+)
 
 SPOKEN = spoken("the old lighthouse stood alone on the edge of the sea", seconds=20.0)
 
@@ -162,3 +169,68 @@ def test_a_full_quota_is_waited_for_and_no_attempt() -> None:
     outcome = Bench(Busy(SPOKEN)).step()
 
     assert outcome == Wait(QUOTA_PAUSE, waiting_for="quota")
+
+
+class Unreachable(FakeTranscriber):
+    """Cannot be asked about what it was given, so often in a row."""
+
+    def __init__(self, looks: int, error: TransientError) -> None:
+        super().__init__(SPOKEN)
+        self._looks = looks
+        self._error = error
+
+    def fetch(self, transcription_id: str, recording: Recording, *, time_left: timedelta) -> Transcript | None:
+        if self._looks:
+            self._looks -= 1
+            raise self._error
+        return super().fetch(transcription_id, recording, time_left=time_left)
+
+
+DOWN = TransientError("PROVIDER_UNAVAILABLE", "down")
+
+
+def test_looks_that_fail_are_no_attempts_and_keep_what_was_done_beside_them() -> None:
+    """It is under way and paid for, whether it can be asked about or not."""
+    bench = Bench(Unreachable(LOOKS_LIMIT - 1, DOWN))
+
+    outcomes = [bench.step() for _ in range(LOOKS_LIMIT)]
+
+    assert [type(outcome) for outcome in outcomes] == [Wait] * (LOOKS_LIMIT - 1) + [Advance]
+    assert outcomes[0] == Wait(POLL_EVERY, outcomes[0].patch)
+    assert bench.transcriber.started == ["job-1-run-1-1"]
+    assert bench.assembler.encodings == 1
+
+
+def test_a_look_that_failed_is_repeated_when_the_vendor_wants_it() -> None:
+    busy = TransientError("PROVIDER_QUOTA", "busy", retry_after=timedelta(seconds=40))
+
+    outcome = Bench(Unreachable(1, busy)).step()
+
+    assert isinstance(outcome, Wait)
+    assert outcome.delay == timedelta(seconds=40)
+
+
+def test_too_many_looks_that_fail_in_a_row_are_trouble_of_the_job() -> None:
+    bench = Bench(Unreachable(2 * LOOKS_LIMIT, DOWN))
+    for _ in range(LOOKS_LIMIT - 1):
+        bench.step()
+
+    with pytest.raises(TransientError, match="down"):
+        bench.step()
+
+
+def test_a_look_that_succeeds_begins_the_count_anew() -> None:
+    bench = Bench(Unreachable(LOOKS_LIMIT - 1, DOWN))
+    bench.transcriber._looks_left = 1  # noqa: SLF001  once it can be asked, it is not ready yet
+    for _ in range(LOOKS_LIMIT):
+        bench.step()
+
+    assert bench.turn.job.audio_transcription.failed_looks == 0
+
+
+def test_work_on_this_machine_that_fails_is_no_failed_look() -> None:
+    """Twenty repetitions of it would take hours."""
+    bench = Bench(Unreachable(1, TransientError("RECOGNISER_DIED", "out of memory")))
+
+    with pytest.raises(TransientError, match="out of memory"):
+        bench.step()
