@@ -9,6 +9,7 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from tests import dynoxide
 from tests.simulators.fixtures import vendor_clock, vendors  # noqa: F401 (pytest finds fixtures by their names here)
 
 # Derandomised: the same examples on every machine and in every order, so that a red test is red for everybody.
@@ -88,3 +89,12 @@ def _no_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
     monkeypatch.setenv("AWS_DEFAULT_REGION", "eu-central-1")
+
+
+@pytest.fixture(scope="session")
+def dynoxide_url() -> Iterator[str]:
+    """The address of dynoxide, a DynamoDB that gets races and sizes right; skips where it is not installed."""
+    if not dynoxide.BINARY.exists():
+        pytest.skip(dynoxide.NOT_INSTALLED)
+    with dynoxide.running_dynoxide() as url:
+        yield url

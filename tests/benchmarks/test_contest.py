@@ -58,7 +58,7 @@ def test_this_engine_writes_twice_for_a_step_and_once_for_a_start() -> None:
     assert by_task["waits", 20] == 2 * 40 + 1
 
 
-def test_nobody_counts_afterwards(tmp_path: Path) -> None:
+def test_transactions_after_the_block_are_not_counted(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), tallied() as tally:
         raise RuntimeError
 

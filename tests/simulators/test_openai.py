@@ -190,7 +190,7 @@ def test_a_plan_has_another_number_of_scenes(vendors: Vendors, client: openai.Op
     assert len(PlanWire.model_validate_json(planned(client).output_text).scenes) == count
 
 
-def test_a_response_fails(vendors: Vendors, client: openai.OpenAI) -> None:
+def test_a_response_that_fails_says_so_with_a_code(vendors: Vendors, client: openai.OpenAI) -> None:
     befalls(vendors, ResponseFailed())
 
     response = planned(client)

@@ -732,7 +732,7 @@ class StoreContract:
         )
 
     @pytest.mark.parametrize("depth", [1, 2, 3, 4])
-    def test_no_key_is_odd_at_any_depth(self, store: Store, ids: tuple[str, str, str], depth: int) -> None:
+    def test_any_text_is_a_key_at_any_depth(self, store: Store, ids: tuple[str, str, str], depth: int) -> None:
         data: dict[str, JsonValue] = {}
         for key in ODD_KEYS:
             branch: JsonValue = {"beside": key}

@@ -22,7 +22,7 @@ def test_an_answer_without_a_patch_changes_nothing() -> None:
     assert [dict(answer.patch) for answer in answers] == [{}, {}, {}]
 
 
-def test_answers_are_values() -> None:
+def test_answers_are_compared_by_value_and_cannot_be_changed() -> None:
     assert Advance("done", {("a",): 1}) == Advance("done", {("a",): 1})
     assert Advance("done") != Advance("failed")
     with pytest.raises(AttributeError):

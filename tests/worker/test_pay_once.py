@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 import pytest
 
@@ -21,15 +20,14 @@ from statemachine import (
     Machine,
     RetryPolicy,
     Terminal,
-    TransientError,
     Transition,
     Working,
 )
-from statemachine import Path as DataPath
 from statemachine.testing import Effects, Explorer, Scenario, Stepper, VirtualClock
 from tests.simulators.fixtures import vendors
 from tests.simulators.scenario import Filtered, Rule, Takes
 from tests.simulators.vendors import Vendors
+from tests.worker.explored import ExploredRenderer
 from tests.worker.fakes import (
     FakeAssembler,
     FakeMediaStore,
@@ -45,7 +43,7 @@ from worker.edits import BeatEdit, retry_patch
 from worker.job import ClipAttempt, Job
 from worker.models import VEO_3_1_FAST
 from worker.pipeline import pipeline
-from worker.ports import AmbiguousSubmissionError, Clip, ClipRequest, NotAcceptedError, OperationLost, Refused
+from worker.ports import Clip, ClipRequest, NotAcceptedError, OperationLost, Refused
 from worker.providers.google_credentials import from_key
 from worker.providers.memory_quota import MemoryQuota
 from worker.providers.veo import VeoRenderer, VertexProject
@@ -63,34 +61,17 @@ SECONDS = 48.0  # eight scenes
 Answers = dict[int, list[Clip | Refused | OperationLost | None]]
 
 
-class Vendor(FakeRenderer):
-    """Charges for what it accepts, and can be killed before every call.
+class Vendor(ExploredRenderer):
+    """Charges for what it accepts.  A clip lies under its prefix only after it was looked for `slow` times.
 
-    A clip lies under its prefix only after it was looked for, or asked about, so many times.
+    An operation is asked about so many times, too, before it is done.
     """
 
     def __init__(self, effects: Effects, *, answers: Answers | None = None, slow: int = 1, **more: object) -> None:
-        super().__init__(answers=answers or {}, polls=slow, group_size=2, **more)  # type: ignore[arg-type]  # handed on
-        self._effects = effects
+        quota = NotAcceptedError("PROVIDER_QUOTA", "429", is_retryable=True)
+        super().__init__(effects, not_accepted=quota, answers=answers or {}, polls=slow, group_size=2, **more)
         self._slow = slow
         self._finds: Counter[str] = Counter()
-
-    def submit(self, request: ClipRequest) -> str:
-        def take() -> str:
-            operation = FakeRenderer.submit(self, request)
-            self._effects.accepted(self._where(request), intent_id=request.intent_id, operation=operation)
-            return operation
-
-        return self._effects.call(
-            "submit",
-            take,
-            unavailable=NotAcceptedError("PROVIDER_QUOTA", "429", is_retryable=True),
-            lost=AmbiguousSubmissionError("no answer"),
-        )
-
-    def poll(self, operation: str) -> Clip | Refused | OperationLost | None:
-        lost = TransientError("PROVIDER_UNAVAILABLE", "no answer")
-        return self._effects.call("poll", lambda: FakeRenderer.poll(self, operation), lost=lost)
 
     def find(self, request: ClipRequest) -> str | Clip | None:
         def look() -> str | Clip | None:
@@ -99,17 +80,6 @@ class Vendor(FakeRenderer):
             return found if self._finds[request.intent_id] > self._slow else None
 
         return self._effects.call("find", look)
-
-    def fetch(self, clip: Clip, destination: Path) -> None:
-        self._effects.call("fetch", lambda: FakeRenderer.fetch(self, clip, destination))
-
-    def _where(self, request: ClipRequest) -> DataPath:
-        standing = self._effects.standing()
-        for task in Job.model_validate(standing.data).tasks if standing else ():
-            for key, attempt in task.attempts.items():
-                if attempt.intent_id == request.intent_id:
-                    return ("vertex_ai_tasks", f"{task.scene_index:03d}", "attempts", key)
-        return ("nowhere",)
 
 
 Check = Callable[[Vendor, Job], Sequence[str]]

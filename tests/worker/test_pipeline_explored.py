@@ -9,25 +9,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 from functools import partial
 from itertools import count
-from pathlib import Path
 
 import pytest
 
 from statemachine import Execution, TransientError
-from statemachine.execution import Path as DataPath
 from statemachine.testing import Effects, Explorer, Scenario
+from tests.worker.explored import ExploredRenderer
 from tests.worker.fakes import (
     FakeAssembler,
     FakeMediaStore,
     FakePlanner,
-    FakeRenderer,
     FakeTranscriber,
     job_data,
     spoken,
 )
 from worker.job import Job, Recording, Transcript
 from worker.pipeline import pipeline
-from worker.ports import AmbiguousSubmissionError, Clip, ClipRequest, NotAcceptedError, OperationLost, Refused
+from worker.ports import NotAcceptedError
 from worker.steps.render import RenderPorts
 
 # A run of the pipeline takes some 20 ms, most of them in temporary folders; `make test` tries so many at random.
@@ -56,54 +54,13 @@ class ExploredTranscriber(FakeTranscriber):
         )
 
 
-class ExploredRenderer(FakeRenderer):
-    """A renderer at a boundary.  What it accepts is money spent."""
-
-    def __init__(self, effects: Effects) -> None:
-        super().__init__(group_size=1, polls=1)
-        self._effects = effects
-
-    def submit(self, request: ClipRequest) -> str:
-        def take() -> str:
-            operation = FakeRenderer.submit(self, request)
-            self._effects.accepted(self._where(request), intent_id=request.intent_id, operation=operation)
-            return operation
-
-        return self._effects.call(
-            "submit",
-            take,
-            unavailable=NotAcceptedError("PROVIDER_UNAVAILABLE", "refused the connection", is_retryable=True),
-            lost=AmbiguousSubmissionError("no answer"),
-        )
-
-    def poll(self, operation: str) -> Clip | Refused | OperationLost | None:
-        return self._effects.call(
-            "poll", lambda: FakeRenderer.poll(self, operation), lost=TransientError("PROVIDER_UNAVAILABLE", "no answer")
-        )
-
-    def find(self, request: ClipRequest) -> str | Clip | None:
-        return self._effects.call("find", lambda: FakeRenderer.find(self, request))
-
-    def fetch(self, clip: Clip, destination: Path) -> None:
-        self._effects.call("fetch clip", lambda: FakeRenderer.fetch(self, clip, destination))
-
-    def _where(self, request: ClipRequest) -> DataPath:
-        """Where the intent of an order stands on the record; nowhere is a finding of the explorer."""
-        standing = self._effects.standing()
-        tasks = Job.model_validate(standing.data).tasks if standing else ()
-        for task in tasks:
-            for key, attempt in task.attempts.items():
-                if attempt.intent_id == request.intent_id:
-                    return ("vertex_ai_tasks", f"{task.scene_index:03d}", "attempts", key)
-        return ("nowhere",)
-
-
 def make_scenario(*, seconds: float) -> Scenario[Job]:
     """A new world: one recording, and everybody who makes a video of it."""
     effects = Effects()
     media = FakeMediaStore()
     media.write(b"a recording", "uploads/story.mp3")
-    renderer = ExploredRenderer(effects)
+    unreachable = NotAcceptedError("PROVIDER_UNAVAILABLE", "refused the connection", is_retryable=True)
+    renderer = ExploredRenderer(effects, not_accepted=unreachable, group_size=1, polls=1)
     ids = count(1)
 
     def check(execution: Execution | None, _: Effects) -> Sequence[str]:

@@ -33,15 +33,6 @@ def signed_in(monkeypatch: pytest.MonkeyPatch, own_session: None) -> None:
 
 
 @pytest.fixture(scope="session")
-def dynoxide_url() -> Iterator[str]:
-    """The address of dynoxide; skips where it is not installed."""
-    if not dynoxide.BINARY.exists():
-        pytest.skip(dynoxide.NOT_INSTALLED)
-    with dynoxide.running_dynoxide() as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
 def table_names() -> Iterator[str]:
     """Names that no other test has had: one server serves them all."""
     return (f"video_metadata_{number}" for number in itertools.count())

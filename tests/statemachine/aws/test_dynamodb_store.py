@@ -170,7 +170,7 @@ def test_what_nobody_need_look_at_stands_in_no_index(
     assert not tables.row(client, layout, execution_id).keys() & {"ai_due_shard", "ai_due_at"}
 
 
-def test_names_are_configuration(client: DynamoDBClient, table_names: Iterator[str]) -> None:
+def test_table_keys_attributes_and_index_may_have_any_name(client: DynamoDBClient, table_names: Iterator[str]) -> None:
     layout = TableLayout(
         table_name=next(table_names),
         partition_key="id",

@@ -23,7 +23,6 @@ from statemachine.errors import (
     VersionConflictError,
 )
 from tests import dynamodb_tables as tables
-from tests import dynoxide
 from tests.aws_wire import Answer, Wire
 from tests.worker.fakes import NOON
 from tests.worker.handlers.api.desk import ADA, BOB, KEY, VIDEO, Desk
@@ -63,14 +62,6 @@ class Table:
 
     def items(self) -> list[dict[str, Any]]:
         return [dict(item) for item in self.client.scan(TableName=self.layout.table_name)["Items"]]
-
-
-@pytest.fixture(scope="session")
-def dynoxide_url() -> Iterator[str]:
-    if not dynoxide.BINARY.exists():
-        pytest.skip(dynoxide.NOT_INSTALLED)
-    with dynoxide.running_dynoxide() as url:
-        yield url
 
 
 @pytest.fixture(scope="session")

@@ -443,7 +443,7 @@ def test_words_that_no_planner_could_have_written_are_refused_before_anything_is
     assert desk.job() == before
 
 
-def test_words_may_have_lines(desk: Desk) -> None:
+def test_a_prompt_may_have_several_lines(desk: Desk) -> None:
     desk = standing("reviewing")
     beats = [{"scene_index": 0, "visual_prompt": "Ein Hafen\n\tam Morgen, ☀️", "negative_prompt": ""}]
 

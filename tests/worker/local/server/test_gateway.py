@@ -58,7 +58,7 @@ def test_a_body_that_is_no_text_is_encoded(body: bytes, is_binary: bool) -> None
     assert (base64.b64decode(made["body"]) if is_binary else made["body"].encode()) == body
 
 
-def test_no_body_is_none() -> None:
+def test_a_request_without_a_body_makes_an_event_without_one() -> None:
     assert "body" not in event()
 
 

@@ -26,7 +26,7 @@ def test_a_range_is_a_part_of_the_object(house: Premises) -> None:
     ("asked", "status", "content"),
     [("bytes=7-", 206, b"789"), ("bytes=-2", 206, b"89"), ("bytes=0-99", 206, b"0123456789"), ("bytes=10-", 416, b"")],
 )
-def test_ranges_may_be_open(house: Premises, asked: str, status: int, content: bytes) -> None:
+def test_a_range_may_leave_out_its_start_or_its_end(house: Premises, asked: str, status: int, content: bytes) -> None:
     answer = house.client.get(link(house, "a/video.mp4"), headers={"Range": asked})
 
     assert (answer.status_code, answer.content) == (status, content)
@@ -45,7 +45,7 @@ def test_ranges_may_be_open(house: Premises, asked: str, status: int, content: b
         ("story", "application/octet-stream"),
     ],
 )
-def test_nothing_is_shown_as_what_it_must_not_be(house: Premises, name: str, kind: str) -> None:
+def test_only_media_is_served_under_a_type_that_a_browser_shows(house: Premises, name: str, kind: str) -> None:
     """An upload may be called anything, and a page among them would be one of this server."""
     answer = house.client.get(link(house, f"uploads/1/{name}"))
 
@@ -60,7 +60,7 @@ def test_a_download_has_the_name_it_was_signed_with(house: Premises) -> None:
     assert answer.headers["content-disposition"] == "attachment; filename*=utf-8''Die%20St%C3%BCrme.mp4"
 
 
-def test_an_address_ends(house: Premises) -> None:
+def test_an_address_is_refused_when_its_time_is_over(house: Premises) -> None:
     made = link(house, "a/video.mp4")
 
     house.clock.sleep(minutes(60))
@@ -83,11 +83,11 @@ def test_a_forged_address_is_refused(house: Premises, changed: dict[str, str]) -
 @pytest.mark.parametrize(
     "path", ["/media/../session.key", "/media/..%2f..%2fetc%2fpasswd", "/media//etc/passwd", "/media/%00", "/media/"]
 )
-def test_no_path_leads_out(house: Premises, path: str) -> None:
+def test_no_path_leads_out_of_the_media_folder(house: Premises, path: str) -> None:
     assert house.client.get(path).status_code in {403, 404}
 
 
-def test_what_is_gone_is_not_found(house: Premises) -> None:
+def test_an_object_that_was_removed_is_not_found(house: Premises) -> None:
     assert house.client.get(link(house, "a/gone.mp4", None)).status_code == 404
 
 
