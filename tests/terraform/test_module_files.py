@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts.terraform_docs import MODULE, PAGES, Block, PageError, blocks, inputs, outputs, statements, with_tables
+from statemachine.aws.table_layout import TableLayout
 
 ROOT = MODULE.parent
 VARIABLES = list(blocks((MODULE / "variables.tf").read_text()))
@@ -85,6 +86,24 @@ def test_the_function_calls_nothing_that_it_has_no_right_to() -> None:
 
     assert calls == RIGHTS.keys()
     assert {RIGHTS[call] for call in calls} | RIGHTS_BESIDE == allowed
+
+
+@pytest.mark.parametrize("place", ["outputs.tf", "README.md", "examples/existing_platform/platform/main.tf"])
+def test_the_index_that_a_platform_is_told_to_add_is_the_one_that_the_store_asks(place: str) -> None:
+    layout = TableLayout()
+
+    (index,) = re.findall(
+        r"global_secondary_index (?:= )?\{\n(.*?)\n *\}", (MODULE / place).read_text(), flags=re.DOTALL
+    )
+
+    values = dict(re.findall(r"^ *(\w+) += (.*)$", index, flags=re.MULTILINE))
+    assert f'"{layout.index_name}"' in values.pop("name")
+    assert values == {
+        "hash_key": f'"{layout.due_shard}"',
+        "range_key": f'"{layout.due_at}"',
+        "projection_type": '"INCLUDE"',
+        "non_key_attributes": f'["{layout.version}"]',
+    }
 
 
 def test_no_archive_is_built_by_terraform() -> None:
