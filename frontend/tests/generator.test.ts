@@ -436,7 +436,7 @@ describe('failing', () => {
     await settled()
     await page.get('form').trigger('submit')
     await settled()
-    expect(page.get('dialog').text()).toContain('It is paid for again')
+    expect(page.get('dialog').text()).toContain('You pay for it again')
     await page.get('[data-confirm]').trigger('click')
     await settled()
 

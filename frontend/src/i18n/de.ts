@@ -35,7 +35,7 @@ export const de: AiVideoMessages = {
 
   'estimate.label': 'Aufwand',
   'estimate.loading': 'Der Preis wird berechnet …',
-  'estimate.unknown': 'Wie lang die Aufnahme ist, zeigt sich erst beim Lesen; der Preis steht noch nicht fest.',
+  'estimate.unknown': 'Der Preis steht fest, sobald die Aufnahme gelesen ist.',
   'estimate.scenes.one': '{n} Szene',
   'estimate.scenes.other': '{n} Szenen',
   'estimate.none': 'Keine Schätzung',
@@ -138,7 +138,7 @@ export const de: AiVideoMessages = {
   'review.changed.one': '{n} Szene geändert',
   'review.changed.other': '{n} Szenen geändert',
   'review.unchanged': 'Wie geplant',
-  'review.reset': 'Wie zuvor',
+  'review.reset': 'Rückgängig',
   'review.total': 'Alle Szenen',
   'review.empty': 'Eine Szene braucht eine Beschreibung.',
 
