@@ -252,6 +252,7 @@ class ClipRenderer(Protocol):
 
         Raises:
             TransientError: ask again later; the clip is still there.
+            PermanentError: code CLIP_GONE, there is nothing where the vendor said that the clip is.
         """
 
 

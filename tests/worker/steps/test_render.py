@@ -1,16 +1,17 @@
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from statemachine import NOT_ACCEPTED, Advance, Fail, TransientError, Wait
+from statemachine import NOT_ACCEPTED, Advance, Fail, PermanentError, TransientError, Wait
 from statemachine.errors import LeaseLostError
 from tests.worker.fakes import FakeRenderer, planned_job_data
 from tests.worker.steps.render_bench import Bench
 from worker.edits import BeatEdit, retry_patch
 from worker.job import Options
-from worker.ports import AmbiguousSubmissionError, NotAcceptedError, OperationLost, Refused
-from worker.steps.render import FETCH_TIME, POLL_ERRORS_LIMIT, QUOTA_PAUSE
+from worker.ports import AmbiguousSubmissionError, Clip, NotAcceptedError, OperationLost, Refused
+from worker.steps.render import FETCH_TIME, LOST_LOOKS, POLL_ERRORS_LIMIT, QUOTA_PAUSE
 
 FILTERED = Refused("CONTENT_FILTERED", "violence", is_retryable=True, category="violence")
 BROKEN = Refused("PROVIDER_ERROR", "internal server issue", is_retryable=True)
@@ -182,6 +183,38 @@ def test_a_lost_operation_whose_clip_lies_under_its_prefix_is_not_ordered_again(
     outcome = bench.run()
 
     assert outcome == Advance("rendered")
+    assert bench.scenes_billed == [0]
+
+
+class Emptied(FakeRenderer):
+    """Its finished clips are not there when they are fetched, so often."""
+
+    gone = 0
+
+    def fetch(self, clip: Clip, destination: Path) -> None:
+        if self.gone:
+            self.gone -= 1
+            raise PermanentError("CLIP_GONE", "no longer in the bucket")
+        super().fetch(clip, destination)
+
+
+def test_a_finished_clip_that_is_gone_for_good_is_ordered_again() -> None:
+    """Of a job that is retried after the bucket's rule removed its clips, no look would ever bring one home."""
+    renderer = Emptied()
+    renderer.gone = LOST_LOOKS
+    bench = Bench(renderer, planned_job_data(scenes=1))
+
+    assert bench.run() == Advance("rendered")
+    assert bench.scenes_billed == [0, 0]
+    assert bench.turn.job.tasks[0].attempts["001"].outcome == "lost"
+
+
+def test_a_finished_clip_that_is_missed_for_a_moment_is_not_ordered_again() -> None:
+    renderer = Emptied()
+    renderer.gone = LOST_LOOKS - 1
+    bench = Bench(renderer, planned_job_data(scenes=1))
+
+    assert bench.run() == Advance("rendered")
     assert bench.scenes_billed == [0]
 
 

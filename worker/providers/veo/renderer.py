@@ -241,6 +241,12 @@ class VeoRenderer:
                 self._authorised(lambda token: self._calls().download(source, name, destination, token))
             else:
                 destination.write_bytes(self._inline_bytes(clip.location))
+        except StatusError as error:
+            if error.status == _NOT_FOUND and bucket is not None:
+                raise PermanentError(
+                    "CLIP_GONE", f"the finished clip is no longer in bucket {bucket}; does a rule delete it too soon?"
+                ) from error
+            raise self._unavailable(error) from error
         except CallError as error:
             raise self._unavailable(error) from error
 

@@ -21,6 +21,7 @@ from worker.steps.render.refusals import (
 from worker.steps.render.round import Round, attempt_path, task_path
 
 OPERATION_LOST = "OPERATION_LOST"
+CLIP_GONE = "CLIP_GONE"
 
 Answer = Clip | Refused | OperationLost | TransientError | None
 
@@ -195,6 +196,9 @@ def _bring_home(now: Round, index: int, key: str, clip: Clip) -> None:
             note_failed_look(now, index, error)
             return
         except PermanentError as error:
+            if error.code == CLIP_GONE:
+                _note_gone(now, index, key, error)
+                return
             if error.code != "CLIP_BROKEN":
                 raise
             end_attempt(now, index, key, Refused(error.code, error.message, is_retryable=True))
@@ -215,6 +219,20 @@ def _bring_home(now: Round, index: int, key: str, clip: Clip) -> None:
     )
     now.set_attempt(index, key, outcome="clip")
     now.set_task(index, status="completed", clip_key=clip_key, error_code=None)
+
+
+def _note_gone(now: Round, index: int, key: str, error: PermanentError) -> None:
+    """It was finished, and is not where the vendor says.  Believed after as many looks as a lost operation is."""
+    task = now.tasks[index]
+    looks = task.poll_errors + 1 if task.error_code == CLIP_GONE else 1
+    if looks >= LOST_LOOKS:
+        gone = Refused("PROVIDER_ERROR", error.message, is_retryable=True)
+        end_attempt(now, index, key, gone, outcome="lost")
+        return
+    path = task_path(index)
+    now.turn.checkpoint({(*path, "poll_errors"): looks, (*path, "error_code"): CLIP_GONE})
+    now.set_task(index, poll_errors=looks, error_code=CLIP_GONE)
+    now.look_again(index, key)
 
 
 def _kept(attempt: ClipAttempt, path: DataPath) -> Mapping[DataPath, JsonValue]:

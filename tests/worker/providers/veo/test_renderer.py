@@ -378,6 +378,19 @@ def test_a_clip_comes_home_byte_by_byte(renderer: VeoRenderer, vendors: Vendors,
     assert (tmp_path / "clip.mp4").read_bytes() == stored.data
 
 
+def test_a_clip_that_was_removed_meanwhile_is_told_from_a_bucket_that_cannot_be_read(
+    renderer: VeoRenderer, vendors: Vendors, tmp_path: Path
+) -> None:
+    clip = renderer.poll(renderer.submit(ORDER))
+    assert isinstance(clip, Clip)
+    vendors.google.buckets["clips"].clear()
+
+    with pytest.raises(PermanentError, match="no longer in bucket clips") as refused:
+        renderer.fetch(clip, tmp_path / "clip.mp4")
+
+    assert refused.value.code == "CLIP_GONE"
+
+
 # --- without a bucket ------------------------------------------------------------------------------------------------
 
 
