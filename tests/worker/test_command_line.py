@@ -15,7 +15,7 @@ from statemachine.memory import MemoryDispatcher
 from statemachine.sqlite import SqliteStore
 from tests.media import room_for, write_clip, write_sound
 from tests.worker.fakes import job_data
-from worker.local.commands import drawn_machine
+from worker.local.drawing import drawn_machine
 
 ROOT = Path(__file__).parents[2]
 

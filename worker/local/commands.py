@@ -10,20 +10,21 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import TypeAdapter, ValidationError
 from rich.console import Console, RenderableType
 
-from statemachine import Execution, Failure, JsonValue, Machine, Patch, PermanentError, StateMachineError
+from statemachine import Execution, JsonValue, Machine, Patch, PermanentError, StateMachineError
 from statemachine.diagram import mermaid, table
-from statemachine.errors import EventNotAllowedError, ExecutionNotFoundError, StepError
-from worker.bootstrap import Worker
+from statemachine.errors import EventNotAllowedError, ExecutionNotFoundError
 from worker.edits import BeatEdit, approve_patch, retry_patch
 from worker.job import Job, Options, committed_usd, remaining_usd
 from worker.local import parts
+from worker.local.drawing import document, drawn_machine
+from worker.local.json_answers import details_json, error_json, failure_json, scenes_json, summary_json
 from worker.local.output import Output
 from worker.local.runner import Runner, source_of
 from worker.local.terminal import (
@@ -39,12 +40,10 @@ from worker.local.terminal import (
     view_for,
 )
 from worker.local.worker import LocalWorker, build_local
-from worker.models import STORYBOARD, VideoModel
-from worker.pipeline import pipeline
+from worker.models import VideoModel
 from worker.settings import Settings, default_home
-from worker.steps.render import RenderPorts
 
-DONE, FAILED, WRONG_USE, INTERRUPTED = 0, 1, 2, 130
+DONE, FAILED, INTERRUPTED = 0, 1, 130
 
 GraphForm = Literal["document", "mermaid", "table"]
 
@@ -107,33 +106,13 @@ class Session:
         self, abbreviation: str, destination: Path | None, beats: Path | None, max_cost: float | None = None
     ) -> int:
         """Send a failed job back to where it failed."""
-        edits = _edits(beats)
-        with self._at_work_on(abbreviation) as (worker, execution):
-            output = _checked(destination, execution)
-            model = worker.model
-            self._signal(
-                worker,
-                execution,
-                "retried",
-                lambda job: self._within_limit(job, retry_patch(job, edits), max_cost, model),
-            )
-            return self._finish(worker, execution.execution_id, output, event="retried")
+        return self._go_on(abbreviation, destination, "retried", retry_patch, _edits(beats), max_cost)
 
     def approve(
         self, abbreviation: str, destination: Path | None, beats: Path | None, max_cost: float | None = None
     ) -> int:
         """Approve the scenes of a job that waits for it, and go on."""
-        edits = _edits(beats)
-        with self._at_work_on(abbreviation) as (worker, execution):
-            output = _checked(destination, execution)
-            model = worker.model
-            self._signal(
-                worker,
-                execution,
-                "approved",
-                lambda job: self._within_limit(job, approve_patch(job, edits), max_cost, model),
-            )
-            return self._finish(worker, execution.execution_id, output, event="approved")
+        return self._go_on(abbreviation, destination, "approved", approve_patch, _edits(beats), max_cost)
 
     # --- commands that answer at once --------------------------------------------------------------------------------
 
@@ -155,7 +134,7 @@ class Session:
             looks = [self._look(worker, execution) for execution in worker.store.executions(limit=limit)]
         if self.as_json:
             for look in looks:
-                _print_json(_summary(look))
+                _print_json(summary_json(look))
         elif looks:
             _print_page(jobs_table(looks))
         else:
@@ -169,7 +148,7 @@ class Session:
         if as_mermaid:
             _say(mermaid(drawn_machine(), execution=look.execution).rstrip())
         elif self.as_json:
-            _print_json(_details(look))
+            _print_json(details_json(look))
         else:
             _print_page(job_page(look, advice=[str(advice) for advice in self._advice(look.execution, None)]))
         return DONE
@@ -230,6 +209,23 @@ class Session:
         with self._worker(settings) as worker:
             worker.require_parts()
             yield worker, execution
+
+    def _go_on(
+        self,
+        abbreviation: str,
+        destination: Path | None,
+        event: str,
+        patch_of: Callable[[Job, Sequence[BeatEdit]], Patch],
+        edits: Sequence[BeatEdit],
+        max_cost: float | None,
+    ) -> int:
+        """Write a person's decision with its edits and its limit, and drive the job on."""
+        with self._at_work_on(abbreviation) as (worker, execution):
+            output, model = _checked(destination, execution), worker.model
+            self._signal(
+                worker, execution, event, lambda job: self._within_limit(job, patch_of(job, edits), max_cost, model)
+            )
+            return self._finish(worker, execution.execution_id, output, event=event)
 
     def _signal(self, worker: LocalWorker, execution: Execution, event: str, patch: Callable[[Job], Patch]) -> None:
         job = Job.model_validate(execution.data)
@@ -296,7 +292,7 @@ class Session:
         if self.as_json:
             facts = self._facts(execution, event=event, output=output, trouble=trouble)
             if event == "reviewing":
-                facts["scenes"] = _scenes(job)
+                facts["scenes"] = scenes_json(job)
                 facts["price_usd"], facts["limit_usd"] = usd(price), job.options.max_cost_usd
             _print_json(facts)
             if event != "interrupted":
@@ -391,7 +387,7 @@ class Session:
             "status": execution.status,
             "video": video,
             "duration_seconds": job.media.duration_seconds,
-            "error": error_json(trouble) if trouble else _failure_json(execution.failure),
+            "error": error_json(trouble) if trouble else failure_json(execution.failure),
             "warnings": dict(job.warnings),
             "next": [one.command for one in advice if one.command],
             "hints": [one.text for one in advice if not one.command],
@@ -410,7 +406,7 @@ class Session:
 def graph(form: GraphForm, destination: Path | None) -> int:
     """The machine as a document, as Mermaid or as a table; on standard output, or in a file."""
     machine = drawn_machine()
-    drawn: dict[GraphForm, Callable[[Machine[Job]], str]] = {"mermaid": mermaid, "table": table, "document": _document}
+    drawn: dict[GraphForm, Callable[[Machine[Job]], str]] = {"mermaid": mermaid, "table": table, "document": document}
     text = drawn[form](machine)
     if destination is None:
         _say(text.rstrip("\n"))
@@ -422,37 +418,6 @@ def graph(form: GraphForm, destination: Path | None) -> int:
             "OUTPUT_UNUSABLE", f"cannot write {destination} ({error.strerror}); choose another file", user_action="none"
         ) from error
     return DONE
-
-
-def drawn_machine() -> Machine[Job]:
-    """The pipeline over parts that are never called: a picture needs none, and makes no folders."""
-    nobody: Any = _Nobody()
-    return pipeline(
-        transcriber=nobody,
-        planner=nobody,
-        parts=RenderPorts(renderer=nobody, assembler=nobody, media=nobody, new_id=str),
-        longest_recording=timedelta(minutes=10),
-        transcribing_turn=Worker.transcribing_turn,
-        rendering_turn=Worker.rendering_turn,
-    )
-
-
-def _document(machine: Machine[Job]) -> str:
-    """`docs/state-machine.md`, as it has to stand in the repository."""
-    return (
-        "# The state machine\n\n"
-        "Generated from [worker/pipeline.py](../worker/pipeline.py) by `make docs`; a test compares the two. Where\n"
-        "recognising and drawing happen on one machine, a turn of `transcribing` and `rendering` may take as long as\n"
-        "one of `assembling`.\n\n"
-        f"```mermaid\n{mermaid(machine)}```\n\n{table(machine)}"
-    )
-
-
-def error_json(error: StateMachineError) -> dict[str, JsonValue]:
-    """An error as `--json` tells it."""
-    if isinstance(error, StepError):
-        return {"code": error.code, "message": error.message, "user_action": error.user_action}
-    return {"code": type(error).__name__, "message": str(error), "user_action": "retry"}
 
 
 def settings_for(home: Path | None, **chosen: str | None) -> Settings:
@@ -499,12 +464,6 @@ def _logged_to(path: Path) -> Iterator[None]:
     finally:
         root.removeHandler(handler)
         handler.close()
-
-
-class _Nobody:
-    """Stands for parts that are not called; the pipeline asks for nothing but the model."""
-
-    model = STORYBOARD
 
 
 def _found(worker: LocalWorker, abbreviation: str) -> Execution:
@@ -577,92 +536,9 @@ def _not_now(execution: Execution, event: str) -> PermanentError:
     return PermanentError("NOT_NOW", f"job {execution.execution_id} is {phase}: {_WHEN[event]}", user_action="none")
 
 
-def _summary(look: Look) -> dict[str, JsonValue]:
-    execution, job = look.execution, look.job
-    return {
-        "id": execution.execution_id,
-        "status": execution.status,
-        "phase": execution.state,
-        "percent": look.progress.percent,
-        "pace": look.progress.pace,
-        "recording": job.recording.filename,
-        "title": job.title,
-        "video": job.final_video_url,
-        "price_usd": usd(look.price_usd),
-        "limit_usd": job.options.max_cost_usd,
-        "duration_seconds": job.media.duration_seconds,
-        "error": _failure_json(execution.failure),
-        "started_at": _iso(execution.started_at),
-        "updated_at": _iso(execution.updated_at),
-    }
-
-
-def _details(look: Look) -> dict[str, JsonValue]:
-    execution, job = look.execution, look.job
-    steps: list[JsonValue] = [
-        {
-            "id": step.id,
-            "status": step.status,
-            "started_at": _iso(step.started_at),
-            "completed_at": _iso(step.completed_at),
-            "attempt": step.attempt,
-            "error": step.error,
-        }
-        for step in look.progress.steps
-    ]
-    return {
-        **_summary(look),
-        "failed_in": execution.failed_in,
-        "attempt": execution.attempt,
-        "retries": execution.retries,
-        "progress": look.progress.as_json(),
-        "steps": steps,
-        "scenes": _scenes(job),
-        "options": job.options.model_dump(mode="json"),
-        "warnings": dict(job.warnings),
-        "deadline_at": _iso(execution.deadline_at),
-        "due_at": _iso(execution.due_at),
-        "revision": execution.revision,
-    }
-
-
-def _scenes(job: Job) -> list[JsonValue]:
-    return [
-        {
-            **beat.model_dump(mode="json"),
-            "status": task.status,
-            "submissions": task.spent_attempts(beat.revision),
-            "clip_key": task.clip_key,
-            "attempts": {key: attempt.model_dump(mode="json") for key, attempt in task.attempts.items()},
-            "error_code": task.error_code,
-            "error_message": task.error_message,
-        }
-        for beat, task in zip(job.beats, job.tasks, strict=True)
-    ]
-
-
-def _failure_json(failure: Failure | None) -> Mapping[str, JsonValue] | None:
-    if failure is None:
-        return None
-    return {
-        "code": failure.code,
-        "message": failure.message,
-        "user_action": failure.user_action,
-        "is_retryable": failure.is_retryable,
-        "step": failure.state,
-        "attempt": failure.attempt,
-        "details": dict(failure.details),
-        "occurred_at": _iso(failure.occurred_at),
-    }
-
-
 def _failure_words(execution: Execution) -> str:
     failure = execution.failure
     return "for an unknown reason" if failure is None else f"{failure.message} ({failure.code}, {failure.state})"
-
-
-def _iso(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat(timespec="milliseconds")
 
 
 def _program() -> Sequence[str]:
