@@ -95,6 +95,9 @@ def record_sweep(report: SweepReport) -> None:
     metrics().add_metric("SweepDispatched", MetricUnit.Count, report.dispatched)
     metrics().add_metric("SweepFailures", MetricUnit.Count, report.failed + report.failed_queries)
     metrics().add_metric("OldestDueSeconds", MetricUnit.Seconds, report.oldest_lateness.total_seconds())
+    # A sweep that cannot ask what is due finds nothing late; were this not counted, no alarm would ring.
+    if report.failed_queries:
+        metrics().add_metric("StoreErrors", MetricUnit.Count, 1)
 
 
 def flush() -> None:

@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from statemachine import Event, TurnResult
+from statemachine.sweeper import SweepReport
 from worker import telemetry
 
 EVENT = Event("job-1", 3)
@@ -53,6 +55,25 @@ def test_after_work_that_was_done_is_not_counted_as_given_up(capsys: pytest.Capt
     telemetry.record_turn(TurnResult("finished", EVENT, None, "completed", 1))
 
     assert "AfterWorkGivenUp" not in printed(capsys)
+
+
+@pytest.mark.parametrize(("failed_queries", "errors"), [(0, []), (3, [1.0])])
+def test_a_sweep_that_could_not_ask_what_is_due_counts_once_as_refused_by_the_table(
+    failed_queries: int, errors: list[float], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It found nothing late, so that the alarm on what is overdue stays silent."""
+    telemetry.record_sweep(
+        SweepReport(
+            dispatched=0,
+            failed=0,
+            oldest_lateness=timedelta(0),
+            queries=59,
+            failed_queries=failed_queries,
+            seconds=59.0,
+        )
+    )
+
+    assert printed(capsys).get("StoreErrors", []) == errors
 
 
 def test_orders_of_one_invocation_are_summed_in_dollars(capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,10 @@ LIFETIME = timedelta(minutes=5)
 
 # What an answer of the service means, and what to do.  (Secrets Manager API reference, GetSecretValue, read 2026-11-22)
 _REMEDIES: Mapping[str, str] = {
-    "ResourceNotFoundException": "there is no such secret in this region; create it, or mend AI_VIDEO_SECRET_ID",
+    # It answers so of a secret that has no value too, as every first `terraform apply` leaves it.
+    "ResourceNotFoundException": (
+        "there is no such secret in this region, or it has no value yet; put a value in, or mend AI_VIDEO_SECRET_ID"
+    ),
     "AccessDeniedException": "it may not be read; allow secretsmanager:GetSecretValue, and kms:Decrypt on its key",
     "DecryptionFailure": "it cannot be decrypted; allow kms:Decrypt on its key",
     "InvalidRequestException": "it is deleted or has no value; restore it, or put a value into it",

@@ -164,7 +164,7 @@ def test_a_key_comes_from_the_secret_where_one_is_named(office: Office, monkeypa
 
         assert [level for level, _, _ in office.about("planner", planner="openai", secret_id="keys")] == ["fine"]  # noqa: S106  a name
         assert [text for _, text, _ in office.about("planner", planner="openai", secret_id="other")] == [  # noqa: S106  as above
-            "secret other: there is no such secret in this region (SECRET_MISSING)"
+            "secret other: there is no such secret in this region, or it has no value yet (SECRET_MISSING)"
         ]
 
 
