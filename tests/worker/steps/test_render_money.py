@@ -1,18 +1,132 @@
 """What a review found: each of these once cost money, or a clip that was paid for."""
 
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
-from statemachine import Advance, Fail, TransientError, Wait
-from tests.worker.fakes import FakeRenderer, planned_job_data
+from statemachine import NOT_ACCEPTED, Advance, Fail, PermanentError, TransientError, Wait
+from statemachine.errors import LeaseLostError
+from tests.worker.fakes import FakeAssembler, FakeRenderer, planned_job_data
 from tests.worker.steps.render_bench import Bench
 from worker.edits import retry_patch
-from worker.job import Job, Options, committed_usd, scene_key
-from worker.ports import AmbiguousSubmissionError, Clip, NotAcceptedError, Refused
+from worker.job import TASKS, Job, Options, committed_usd, scene_key
+from worker.models import VideoModel
+from worker.ports import (
+    AmbiguousSubmissionError,
+    Clip,
+    ClipRequest,
+    Granted,
+    NotAcceptedError,
+    Refused,
+    VideoFormat,
+)
+from worker.steps.render import SUBMIT_TIME
 
 # One UpdateItem of DynamoStore takes this many paths; its expression is limited to 4 KB.
 PATHS_OF_ONE_WRITE = 200
+
+
+def one_after_the_other(renderer: FakeRenderer, *, scenes: int) -> Bench:
+    """A group whose orders go out one by one, so that the first can tell for the others."""
+    bench = Bench(renderer, planned_job_data(scenes=scenes))
+    bench.ports = replace(bench.ports, threads=1)
+    return bench
+
+
+def test_what_is_not_sent_yet_when_the_job_is_cancelled_is_not_paid() -> None:
+    bench = one_after_the_other(FakeRenderer(group_size=4), scenes=4)
+    bench.turn.writes_until_cancelled = 2  # the intents, and the first fact, which learns of the cancel
+
+    with pytest.raises(LeaseLostError):
+        bench.run()
+
+    attempts = [attempt for task in bench.turn.job.tasks for attempt in task.attempts.values()]
+    assert bench.scenes_billed == [0]
+    assert [attempt.operation for attempt in attempts][1:] == [NOT_ACCEPTED] * 3
+
+
+class Slow(FakeRenderer):
+    """Takes all the time that the turn has for one order."""
+
+    bench: Bench
+
+    def submit(self, request: ClipRequest) -> str:
+        self.bench.turn.time_left = timedelta(0)
+        return super().submit(request)
+
+
+def test_no_order_is_sent_after_the_end_of_the_turn() -> None:
+    """Somebody else may hold the lease then, and order the same."""
+    renderer = Slow(group_size=2)
+    renderer.bench = bench = one_after_the_other(renderer, scenes=2)
+
+    bench.step()
+
+    assert bench.scenes_billed == [0]
+    assert bench.turn.job.tasks[1].attempts["001"].operation == NOT_ACCEPTED
+
+
+class SlowQuota:
+    """Takes nearly all the time that the turn has."""
+
+    bench: Bench
+
+    def take(self, model: VideoModel, *, owner_id: str, job_id: str, wanted: int, now: object) -> Granted:
+        self.bench.turn.time_left = SUBMIT_TIME / 2
+        return Granted(wanted, timedelta(0))
+
+
+def test_no_order_is_begun_where_asking_for_the_quota_took_its_time() -> None:
+    quota = SlowQuota()
+    quota.bench = bench = Bench(FakeRenderer(), planned_job_data(scenes=1), quota=quota)
+
+    outcome = bench.step()
+
+    assert outcome == Wait(timedelta(0))
+    assert bench.renderer.bill == []
+    assert bench.turn.job.tasks[0].attempts == {}
+
+
+class LateFact(FakeRenderer):
+    """Its clip is found while whoever ordered it is still writing down what the vendor answered."""
+
+    bench: Bench
+
+    def find(self, request: ClipRequest) -> str | Clip | None:
+        path = (*TASKS, "000", "attempts", "001")
+        self.bench.turn.record_fact(path, intent_id=request.intent_id, operation="operation-late")
+        return Clip("operation-late")
+
+
+def test_a_fact_that_comes_while_its_clip_is_found_is_kept() -> None:
+    renderer = LateFact(at_submit={1: AmbiguousSubmissionError("timeout")})
+    renderer.bench = bench = Bench(renderer, planned_job_data(scenes=1))
+
+    assert bench.run() == Advance("rendered")
+    assert bench.turn.job.tasks[0].attempts["001"].operation == "operation-late"
+
+
+class Unreadable(FakeAssembler):
+    """Cannot read the first clip that it is given."""
+
+    clips = 0
+
+    def conform(self, clip: Path, destination: Path, target: VideoFormat) -> bool:
+        self.clips += 1
+        if self.clips == 1:
+            raise PermanentError("CLIP_BROKEN", "it ends in the middle of a picture")
+        return super().conform(clip, destination, target)
+
+
+def test_a_clip_that_arrives_broken_is_ordered_once_more_and_does_not_fail_the_job() -> None:
+    bench = Bench(FakeRenderer(), planned_job_data(scenes=1))
+    bench.ports = replace(bench.ports, assembler=Unreadable())
+
+    assert bench.run() == Advance("rendered")
+    assert bench.scenes_billed == [0, 0]
+    assert bench.turn.job.tasks[0].attempts["001"].error_code == "CLIP_BROKEN"
 
 
 class Unfetchable(FakeRenderer):
