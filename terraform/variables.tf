@@ -704,7 +704,7 @@ variable "alarms" {
     store_errors       = optional(number, 3)
     parked             = optional(number, 0)
     after_work         = optional(number, 0)
-    daily_usd          = optional(number, 100)
+    daily_usd          = optional(number, 10)
   })
   default  = {}
   nullable = false

@@ -41,7 +41,7 @@ MINUTE = 60.0
 DAYS_A_MONTH = 365.25 / 12
 
 # Above what is ordered in a day the Terraform module's alarm rings where nobody says otherwise (`alarms.daily_usd`).
-ALARM_USD_A_DAY = 100.0
+ALARM_USD_A_DAY = 10.0
 
 Row = Sequence[str]
 

@@ -529,8 +529,8 @@ def settings_of(environment: Mapping[str, str], *, function_name: str, table_nam
     if function_name and not any(name.startswith(_PREFIX) for name in environment):
         raise PermanentError(
             "SETTINGS_INVALID",
-            f"function {function_name} has no variable {_PREFIX}…: it is not the worker; `terraform output "
-            "function_name` says its name",
+            f"function {function_name} has no variable {_PREFIX}…: it is not the worker; the module's output "
+            "`function_name` says its name",
             user_action="none",
         )
     given: dict[str, Any] = {
