@@ -11,8 +11,7 @@ import json
 import re
 import sys
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -49,6 +48,8 @@ from worker.after_work import AfterWork
 from worker.bootstrap import Worker
 from worker.edits import retry_patch
 from worker.job import AMBIGUOUS, TASKS, Job, committed_usd
+from worker.local.carrying import Carrying, Compared, is_held
+from worker.local.side_by_side import Done, side_by_side
 from worker.local.terminal import Look, job_page, print_line
 from worker.providers.dynamodb_jobs import DynamoJobs, FoundJob, refusal_code
 from worker.settings import Settings
@@ -195,7 +196,7 @@ class Operator:
             else:
                 trouble = _trouble(execution)
                 facts |= _facts(execution) | {"trouble": trouble}
-                waits_for = execution.waiting_for or ("a turn at work" if _is_held(execution, now) else "")
+                waits_for = execution.waiting_for or ("a turn at work" if is_held(execution, now) else "")
                 table.add_row(
                     _span(seconds),
                     job.execution_id,
@@ -308,7 +309,7 @@ class Operator:
                 jobs = islice(meant, wanted.limit)
             do = _Doing(worker, verb, go=go, max_cost_usd=max_cost_usd)
             counts = {"done": 0, "skipped": 0, "failed": 0}
-            for done in _side_by_side(do, jobs, at_once):
+            for done in side_by_side(do, jobs, at_once):
                 counts[done.kind] += 1
                 self._tell(done)
             if not any(counts.values()):
@@ -331,22 +332,22 @@ class Operator:
         with OperatorsWorker(self.settings, clock=self.clock) as worker:
             here = worker.store
             there = DynamoJobs(worker.clients.dynamodb, layout=replace(here.layout, table_name=source))
-            compared = _Compared(here, there)
+            compared = Compared(here, there)
             jobs = _named(there, ids) if ids else compared.differing()
             counts = {"done": 0, "skipped": 0, "failed": 0}
-            for done in _side_by_side(_Carrying(here, there, worker.clock, go=go), jobs, at_once):
+            for done in side_by_side(Carrying(here, there, worker.clock, go=go), jobs, at_once):
                 counts[done.kind] += 1
                 self._tell(done)
             for execution_id in compared.only_here:
                 text = f"no job stands there in {source}: deleted since, or lost; if deleted, cancel or delete it here"
                 counts["skipped"] += 1
-                self._tell(_Done("skipped", "only here", execution_id, text))
+                self._tell(Done("skipped", "only here", execution_id, text))
             if not ids:
                 units = here.read_units + there.read_units
                 _complain(f"{compared.same} are the same in both; reading the tables took {units:g} read units")
         return self._sum_up("carry", counts, go=go)
 
-    def _tell(self, done: "_Done") -> None:
+    def _tell(self, done: Done) -> None:
         if self.as_json:
             _print_json({"event": done.what, "id": done.execution_id, "text": done.text})
         else:
@@ -361,16 +362,6 @@ class Operator:
 
 
 @dataclass(frozen=True, slots=True)
-class _Done:
-    """What became of one job."""
-
-    kind: Literal["done", "skipped", "failed"]
-    what: str
-    execution_id: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
 class _Doing:
     """Does one thing to one job after the other; threads may share it."""
 
@@ -379,25 +370,25 @@ class _Doing:
     go: bool
     max_cost_usd: float | None
 
-    def __call__(self, job: FoundJob) -> _Done:
+    def __call__(self, job: FoundJob) -> Done:
         """Do it, as the job stands now and not as it stood when it was found."""
         if job.execution is None:
-            return _Done("failed", "failed", job.execution_id, job.trouble)
+            return Done("failed", "failed", job.execution_id, job.trouble)
         try:
             return self._do(self.worker.store.get(job.execution_id) if self.go else job.execution)
         except (EventNotAllowedError, LeaseHeldError, VersionConflictError) as error:
-            return _Done("skipped", "skipped", job.execution_id, str(error))
+            return Done("skipped", "skipped", job.execution_id, str(error))
         except PermanentError as error:
-            return _Done("skipped", "skipped", job.execution_id, str(error))
+            return Done("skipped", "skipped", job.execution_id, str(error))
         except ValidationError as error:
-            return _Done("failed", "failed", job.execution_id, _unreadable(error))
+            return Done("failed", "failed", job.execution_id, _unreadable(error))
         except StateMachineError as error:
-            return _Done("failed", "failed", job.execution_id, f"{type(error).__name__}: {error}")
+            return Done("failed", "failed", job.execution_id, f"{type(error).__name__}: {error}")
 
-    def _do(self, seen: Execution) -> _Done:
+    def _do(self, seen: Execution) -> Done:
         job_id, past = seen.execution_id, {"retry": "retried", "cancel": "cancelled", "resume": "resumed"}[self.verb]
         if seen.status != _MEANT[self.verb] and not (self.verb == "resume" and seen.due_at is not None):
-            return _Done("skipped", "skipped", job_id, f"it is {seen.status}")
+            return Done("skipped", "skipped", job_id, f"it is {seen.status}")
         engine = self.worker.engine
         if self.verb == "retry":
             patch = retry_patch(Job.model_validate(seen.data), (), max_cost_usd=self.max_cost_usd)
@@ -406,99 +397,11 @@ class _Doing:
         elif self.go:
             seen = _cancelled(engine, job_id) if self.verb == "cancel" else engine.resume(job_id)
         elif self.verb == "resume" and seen.due_at is None:
-            return _Done("skipped", "skipped", job_id, f"it is {seen.state}: a person has to decide")
+            return Done("skipped", "skipped", job_id, f"it is {seen.state}: a person has to decide")
         if self.go:
-            return _Done("done", past, job_id, f"{seen.state}, version {seen.version}")
+            return Done("done", past, job_id, f"{seen.state}, version {seen.version}")
         code = f"{seen.failure.code} " if seen.failure else ""
-        return _Done("done", f"would {self.verb}", job_id, f"{code}in {seen.failed_in or seen.state}")
-
-
-@dataclass(slots=True)
-class _Compared:
-    """What stands in two tables.
-
-    Attributes:
-        same: how many jobs have written the same last in both.
-        only_here: after `differing` has come to its end, the jobs that have no counterpart there.
-    """
-
-    here: DynamoJobs
-    there: DynamoJobs
-    same: int = 0
-    only_here: tuple[str, ...] = ()
-
-    def differing(self) -> Iterator[FoundJob]:
-        """The jobs there that have written something else last than here."""
-        known = {job.execution_id: _last_write(job.execution) for job in self.here.jobs()}
-        for job in self.there.jobs():
-            last = known.pop(job.execution_id, None)
-            # A turn that is at work there may write more: such a job is no pair yet.
-            is_at_rest = job.execution is not None and job.execution.lease is None
-            if is_at_rest and last == _last_write(job.execution):
-                self.same += 1
-            else:
-                yield job
-        self.only_here = tuple(sorted(known))
-
-
-def _last_write(execution: Execution | None) -> tuple[str, int] | None:
-    return None if execution is None else (execution.run_id, execution.revision)
-
-
-@dataclass(frozen=True, slots=True)
-class _Carrying:
-    """Carries one job after the other from one table to another; threads may share it."""
-
-    here: DynamoJobs
-    there: DynamoJobs
-    clock: Clock
-    go: bool
-
-    def __call__(self, job: FoundJob) -> _Done:
-        """Carry it, as it stands now in both tables."""
-        try:
-            return self._carry(job.execution_id)
-        except VersionConflictError as error:
-            return _Done("skipped", "skipped", job.execution_id, str(error))
-        except StateMachineError as error:
-            return _Done("failed", "failed", job.execution_id, str(error))
-
-    def _carry(self, job_id: str) -> _Done:
-        row, base = self.there.row(job_id), self.here.row(job_id)
-        seen, standing = self.there.execution_on(job_id, row), self.here.execution_on(job_id, base)
-        if seen is None:
-            return _Done("failed", "failed", job_id, f"no job has this id in {self.there.layout.table_name}")
-        if not base:
-            text = f"{self.here.layout.table_name} has no such row: bring back the platform's, then carry again"
-            return _Done("skipped", "skipped", job_id, text)
-        if reason := _why_left(seen, standing, self.clock.now()):
-            return _Done("skipped", "skipped", job_id, reason)
-        if self.go:
-            self.here.carry(seen, row, over=standing)
-        before = "no job" if standing is None else f"{standing.state}, version {standing.version}"
-        text = f"{before} → {seen.state}, version {seen.version}"
-        return _Done("done", "carried" if self.go else "would carry", job_id, text)
-
-
-def _why_left(there: Execution, here: Execution | None, now: datetime) -> str | None:
-    """Why a job is not carried from there to here; None when it is."""
-    if there.lease is not None and _is_held(there, now):
-        return f"a turn is at work on it there until {_iso(there.lease.expires_at)}: carry again after that"
-    if here is None:
-        return None
-    if here.run_id != there.run_id:
-        # Versions begin anew where a row's attributes were removed between two runs; the start says which came later.
-        return None if there.started_at > here.started_at else "another run was started later here"
-    if there.revision <= here.revision:
-        return "it has not gone further there"
-    if here.updated_at > there.updated_at or _is_held(here, now):
-        return "it has gone on here too; look at both with `show`"
-    return None
-
-
-def _is_held(execution: Execution, now: datetime) -> bool:
-    """Whether a turn works on it; one that was killed leaves a lease that has ended."""
-    return execution.lease is not None and execution.lease.expires_at > now
+        return Done("done", f"would {self.verb}", job_id, f"{code}in {seen.failed_in or seen.state}")
 
 
 def _cancelled(engine: Engine[Job], job_id: str) -> Execution:
@@ -580,18 +483,6 @@ def moment(text: str, *, now: datetime) -> datetime:
             "MOMENT_UNCLEAR", f"{text!r} is neither a span (90m, 2h, 3d) nor a moment (2026-11-22T18:30)"
         ) from error
     return given if given.tzinfo else given.replace(tzinfo=UTC)
-
-
-def _side_by_side(do: Callable[[FoundJob], _Done], jobs: Iterable[FoundJob], at_once: int) -> Iterator[_Done]:
-    """At most `at_once` at a time, in order; the next ones are looked for while these are done."""
-    with ThreadPoolExecutor(at_once, thread_name_prefix="operate") as threads:
-        waiting = []
-        for job in jobs:
-            waiting.append(threads.submit(do, job))
-            if len(waiting) >= 2 * at_once:
-                yield waiting.pop(0).result()
-        for each in waiting:
-            yield each.result()
 
 
 def _matching(store: DynamoJobs, wanted: Wanted) -> Iterator[FoundJob]:
