@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from statemachine import JsonValue, Path, PermanentError
-from worker.job import AMBIGUOUS, SCENE_BEATS, TASKS, Job, SceneTask, scene_key
+from worker.job import AMBIGUOUS, SCENE_BEATS, TASKS, Job, SceneBeat, SceneTask, scene_key
 
 # No control characters but tab and line feed; of what is to be seen, at least one that can be seen.
 _TEXT = r"[^\x00-\x08\x0b-\x1f\x7f]*"
 _SEEN = rf"^{_TEXT}[^\s\x00-\x1f\x7f]{_TEXT}$"
+
+# DynamoDB takes a row of 400 KB.  The longest job's is some 64 KB (`python -m benchmarks dynamodb`); what people write
+# has to leave room for what becomes of it, and for the platform's attributes: a row that is full could not even fail.
+MAX_PROMPTS_BYTES = 200_000
 
 
 class BeatEdit(BaseModel):
@@ -86,7 +90,19 @@ def _edited(job: Job, edits: Sequence[BeatEdit]) -> dict[Path, JsonValue]:
             patch[*path, "negative_prompt"] = edit.negative_prompt
         patch[*path, "revision"] = beat.revision + 1
         patch[*TASKS, scene_key(edit.scene_index), "allowance"] = SceneTask(scene_index=0).allowance
+        beats[edit.scene_index] = _reworded(beat, edit)
+    size = sum(len(f"{beat.visual_prompt}{beat.negative_prompt}".encode()) for beat in beats.values())
+    if edits and size > MAX_PROMPTS_BYTES:
+        raise PermanentError(
+            "EDIT_INVALID",
+            f"the scenes' prompts would take {size:,} bytes together; at most {MAX_PROMPTS_BYTES:,} fit, shorten some",
+        )
     return patch
+
+
+def _reworded(beat: SceneBeat, edit: BeatEdit) -> SceneBeat:
+    negative = beat.negative_prompt if edit.negative_prompt is None else edit.negative_prompt
+    return beat.model_copy(update={"visual_prompt": edit.visual_prompt, "negative_prompt": negative})
 
 
 def _check(edit: BeatEdit, edits: Sequence[BeatEdit], tasks: Mapping[int, SceneTask]) -> None:

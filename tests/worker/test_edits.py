@@ -4,7 +4,7 @@ import pytest
 
 from statemachine import PermanentError
 from tests.worker.fakes import planned_job_data
-from worker.edits import BeatEdit, approve_patch, retry_patch
+from worker.edits import MAX_PROMPTS_BYTES, BeatEdit, approve_patch, retry_patch
 from worker.job import Job
 
 EDIT = BeatEdit(scene_index=1, visual_prompt="a calm harbour at dawn")
@@ -56,6 +56,25 @@ def test_a_scene_that_was_paid_for_cannot_change(task: dict[str, Any], message: 
 def test_a_scene_that_does_not_exist_cannot_be_edited() -> None:
     with pytest.raises(PermanentError, match="there is no scene 8; there are 3"):
         approve_patch(a_job(), [BeatEdit(scene_index=7, visual_prompt="x")])
+
+
+def test_the_longest_prompts_for_all_scenes_may_be_written() -> None:
+    job = Job.model_validate(planned_job_data(scenes=75))
+
+    patch = approve_patch(job, [BeatEdit(scene_index=index, visual_prompt="x" * 2000) for index in range(75)])
+
+    assert patch["scene_beats", "074", "visual_prompt"] == "x" * 2000
+
+
+def test_prompts_that_would_fill_the_row_are_refused() -> None:
+    """What becomes of a job is written beside them; a row that is full could not even fail."""
+    job = Job.model_validate(planned_job_data(scenes=75))
+    edits = [BeatEdit(scene_index=index, visual_prompt="海" * 2000) for index in range(40)]
+
+    with pytest.raises(PermanentError, match=f"at most {MAX_PROMPTS_BYTES:,} fit") as refused:
+        approve_patch(job, edits)
+
+    assert refused.value.code == "EDIT_INVALID"
 
 
 def test_a_scene_cannot_be_edited_twice_at_once() -> None:
