@@ -21,7 +21,8 @@ WORKING = ("transcribing", "planning", "rendering", "assembling")
 # The longest turn that any part may ask for; the function's timeout is this and 20 s more.
 LONGEST_TURN = timedelta(minutes=14)
 
-PATIENT = RetryPolicy(max_attempts=5, first_delay=timedelta(seconds=5), max_delay=timedelta(minutes=2))
+# Outlasts some six and a half minutes of a vendor's trouble, which most are shorter than; a failed job wants a person.
+PATIENT = RetryPolicy(max_attempts=8, first_delay=timedelta(seconds=5), max_delay=timedelta(minutes=2))
 
 
 def pipeline(
