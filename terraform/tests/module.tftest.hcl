@@ -207,7 +207,7 @@ run "as_little_as_is_needed" {
       store-errors = "Sum StoreErrors GreaterThanThreshold 3 in 1 times 300 s, missing: notBreaching"
       parked       = "Sum ParkedTurns GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
       after-work   = "Sum AfterWorkGivenUp GreaterThanThreshold 0 in 1 times 300 s, missing: notBreaching"
-      daily-spend  = "Sum SpentUsd GreaterThanThreshold 100 in 1 times 86400 s, missing: notBreaching"
+      daily-spend  = "Sum SpentUsd GreaterThanThreshold 10 in 1 times 86400 s, missing: notBreaching"
     }
     error_message = "An alarm would be silent, or never end."
   }
