@@ -71,6 +71,12 @@ describe('looking', () => {
     expect(problem.isTransient).toBe(true)
   })
 
+  test('nor is an answer waited for that begins and never ends', async () => {
+    const api = new FakeApi(() => new Response(new ReadableStream()))
+
+    expect((await rejection(aClient(api).get('video-1'))).code).toBe('UNREACHABLE')
+  })
+
   test('what is aborted rejects with the reason of whoever aborted it', async () => {
     const abort = new AbortController()
     const looking = aClient(new FakeApi(silence)).get('video-1', { signal: abort.signal })

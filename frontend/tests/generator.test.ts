@@ -219,13 +219,20 @@ describe('watching', () => {
   test('pictures that have expired together are asked for once, and leave no torn page meanwhile', async () => {
     const job = aJob('rendering')
     const signedAnew = job.scenes.map((scene) => ({ ...scene, thumbnail_url: scene.thumbnail_url && '/anew.jpg' }))
-    const api = new FakeApi(answers(job), answers({ ...job, scenes: signedAnew }))
+    const slowly = () =>
+      new Promise<Response>((resolve) => {
+        setTimeout(() => resolve(Response.json({ ...job, scenes: signedAnew })), 2_000)
+      })
+    const api = new FakeApi(answers(job), slowly)
     const page = await shown(api)
     const pictures = page.findAll('.ai-video-scene img')
-    await Promise.all(pictures.map((picture) => picture.trigger('error')))
+    for (const picture of pictures) {
+      await picture.trigger('error')
+      await settled()
+    }
     expect(pictures.length).toBeGreaterThan(1)
     expect(page.findAll('.ai-video-scene img')).toHaveLength(0)
-    await settled()
+    await settled(2)
 
     expect(api.asked).toHaveLength(2)
     expect(page.findAll('.ai-video-scene img')).toHaveLength(pictures.length)

@@ -470,6 +470,14 @@ describe('rule 5: trouble on the way is not trouble with the job', () => {
     expect(api.asked).toHaveLength(1)
     expect(video.problem.value?.code).toBe('VIDEO_NOT_FOUND')
   })
+
+  test('a recording that was removed meanwhile leaves nothing of its job', async () => {
+    const video = watching(new FakeApi(answers(aJob('rendering')), refuses(videoNotFound)))
+    await passed(6)
+
+    expect(video.job.value).toBeNull()
+    expect(video.state.value).toBe('idle')
+  })
 })
 
 describe('rule 6: only the server says that a job failed', () => {
@@ -511,6 +519,15 @@ describe('rule 7: at the end it rests, and renews addresses before they expire',
     await passed(24 * 3600)
 
     expect(api.asked).toHaveLength(2)
+  })
+
+  test('addresses that hold for longer than a timer can are not fetched at once', async () => {
+    const api = new FakeApi(answers(aJob('completed', { urls_expire_at: '2027-01-22T13:00:00Z' })))
+    const wait = vi.spyOn(globalThis, 'setTimeout')
+    watching(api)
+    await settled()
+
+    expect(Math.max(...wait.mock.calls.map(([, milliseconds]) => milliseconds ?? 0))).toBe(2 ** 31 - 1)
   })
 
   test('addresses that expired behind a hidden tab are fetched when it is shown', async () => {
