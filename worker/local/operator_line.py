@@ -1,6 +1,6 @@
 """The command line of `worker operate`.  Imports nothing that takes time: `--help` must not wait."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal, TypeAlias
 
 import typer
@@ -97,23 +97,10 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         as_json: AsJson = False,
     ) -> None:
         """List jobs.  Reads the whole table, and says what that cost."""
-        run(
-            function,
-            table,
-            as_json,
-            lambda operator: operator.find(
-                operator.wanted(
-                    status=status,
-                    codes=as_codes(code),
-                    states=tuple(state or ()),
-                    since=since,
-                    until=until,
-                    owner_id=owner,
-                    video_id=video,
-                    limit=limit,
-                )
-            ),
+        selection = _selection(
+            status=status, code=code, state=state, since=since, until=until, owner=owner, video=video, limit=limit
         )
+        run(function, table, as_json, lambda operator: operator.find(operator.wanted(**selection)))
 
     @app.command()
     def show(
@@ -126,31 +113,25 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         """Show one job: its timeline, what the engine knows, and where everything of it lies."""
         run(function, table, as_json, lambda operator: operator.show(job_id))
 
-    def as_codes(given: list[str] | None) -> tuple[str, ...]:
-        return tuple(code.upper() for code in given or ())
-
-    def act(verb: str, **given: Any) -> None:  # noqa: ANN401  a command's parameters
+    def act(  # noqa: PLR0913  what a command was given
+        verb: Literal["retry", "cancel", "resume"],
+        ids: list[str] | None,
+        selection: Mapping[str, Any],
+        *,
+        go: bool,
+        at_once: int,
+        function: str,
+        table: str | None,
+        as_json: bool,
+        max_cost_usd: float | None = None,
+    ) -> None:
         def work(operator: Any) -> int:  # noqa: ANN401  its module is loaded later
-            meant = operator.wanted(
-                codes=as_codes(given.get("code")),
-                states=tuple(given["state"] or ()),
-                since=given["since"],
-                until=given["until"],
-                owner_id=given["owner"],
-                video_id=given["video"],
-                limit=given["limit"],
-            )
             done: int = operator.act(
-                verb,
-                given["ids"] or [],
-                meant,
-                go=given["go"],
-                at_once=given["at_once"],
-                max_cost_usd=given.get("max_cost"),
+                verb, ids or [], operator.wanted(**selection), go=go, at_once=at_once, max_cost_usd=max_cost_usd
             )
             return done
 
-        run(given["function"], given["table"], given["as_json"], work)
+        run(function, table, as_json, work)
 
     @app.command()
     def retry(  # noqa: PLR0913  as above
@@ -173,7 +154,17 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         as_json: AsJson = False,
     ) -> None:
         """Send failed jobs back to where they failed.  What was made is kept."""
-        act("retry", **locals())
+        act(
+            "retry",
+            ids,
+            _selection(code=code, state=state, since=since, until=until, owner=owner, video=video, limit=limit),
+            go=go,
+            at_once=at_once,
+            function=function,
+            table=table,
+            as_json=as_json,
+            max_cost_usd=max_cost,
+        )
 
     @app.command()
     def cancel(  # noqa: PLR0913  as above
@@ -192,7 +183,16 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         as_json: AsJson = False,
     ) -> None:
         """Stop jobs.  Clips on order are paid for, and found again by a retry."""
-        act("cancel", **locals())
+        act(
+            "cancel",
+            ids,
+            _selection(state=state, since=since, until=until, owner=owner, video=video, limit=limit),
+            go=go,
+            at_once=at_once,
+            function=function,
+            table=table,
+            as_json=as_json,
+        )
 
     @app.command()
     def resume(  # noqa: PLR0913  as above
@@ -211,7 +211,16 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         as_json: AsJson = False,
     ) -> None:
         """Wake jobs that wait, now: attempts and crashes are forgotten.  One at whose turn somebody works is left."""
-        act("resume", **locals())
+        act(
+            "resume",
+            ids,
+            _selection(state=state, since=since, until=until, owner=owner, video=video, limit=limit),
+            go=go,
+            at_once=at_once,
+            function=function,
+            table=table,
+            as_json=as_json,
+        )
 
     @app.command()
     def carry(
@@ -233,3 +242,27 @@ def operate_app(answer: Answer) -> typer.Typer:  # noqa: C901  one function for 
         run(function, table, as_json, lambda operator: operator.carry(source, ids or [], go=go, at_once=at_once))
 
     return app
+
+
+def _selection(
+    *,
+    state: list[str] | None,
+    since: str | None,
+    until: str | None,
+    owner: str | None,
+    video: str | None,
+    limit: int | None,
+    status: str | None = None,
+    code: list[str] | None = None,
+) -> dict[str, Any]:
+    """Which jobs a command means, in the words of `operate.Operator.wanted`."""
+    return {
+        "status": status,
+        "codes": tuple(each.upper() for each in code or ()),
+        "states": tuple(state or ()),
+        "since": since,
+        "until": until,
+        "owner_id": owner,
+        "video_id": video,
+        "limit": limit,
+    }
