@@ -436,6 +436,17 @@ describe('failing', () => {
     expect(decisions(api)[0]?.body).toEqual({ videoId: 'video-1', action: 'retry', options: { maxCostUsd: 12 } })
   })
 
+  test.each([
+    ['contact_admin', false],
+    ['retry', true],
+  ])('a failure that asks for %s: trying again stands out: %s', async (userAction, standsOut) => {
+    const job = aJob('filtered')
+    const failed = { ...job, scenes: [], error: { ...job.error, code: 'MODEL_UNAVAILABLE', user_action: userAction } }
+    const page = await shown(new FakeApi(answers(failed as typeof job)))
+
+    expect(page.get('[data-action="retry"]').classes('ai-video-button-main')).toBe(standsOut)
+  })
+
   test('making it anew begins with the options of before, asks the price again, and forces', async () => {
     const api = anApi({ look: answers(aJob('filtered')), decide: answers(aJob('started', { revision: 30 })) })
     const page = await shown(api)
