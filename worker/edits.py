@@ -22,7 +22,7 @@ MAX_PROMPTS_BYTES = 200_000
 class BeatEdit(BaseModel):
     """A person's new words for one scene.  As of a planner, a prompt of nothing but spaces is not taken."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
     scene_index: int = Field(ge=0, le=9999)
     visual_prompt: str = Field(min_length=1, max_length=2000, pattern=_SEEN)
