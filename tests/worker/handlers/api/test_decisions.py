@@ -51,7 +51,8 @@ def test_a_retry_pays_only_for_what_is_missing(desk: Desk) -> None:
     assert answer.status == 202
     assert JobView.model_validate_json(answer.text).root.phase == "rendering"
     assert desk.run().state == "completed"
-    assert [scene for scene, _ in desk.renderer.bill] == [0, 1, 2, 1]
+    *at_first, again = [scene for scene, _ in desk.renderer.bill]
+    assert (sorted(at_first), again) == ([0, 1, 2], 1), "the first three are ordered side by side, in any order"
 
 
 def test_a_filtered_scene_has_to_be_changed_first(desk: Desk) -> None:
