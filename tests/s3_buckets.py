@@ -6,8 +6,9 @@ from functools import cache
 
 import boto3
 from botocore.config import Config
-from moto import mock_aws
 from mypy_boto3_s3 import S3Client
+
+from tests.mocked_aws import mock_aws
 
 
 @contextmanager

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from statemachine.testing import VirtualClock
 from tests.dynamodb_tables import client_of, created
+from tests.mocked_aws import mock_aws
 
 PAGE = Path(__file__).parent.parent / "docs" / "extending.md"
 

@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from moto import mock_aws
 
 from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.lambda_dispatcher import event_from_payload
@@ -17,6 +16,7 @@ from statemachine.sweeper import Sweeper
 from statemachine.testing import VirtualClock
 from tests.dynamodb_tables import ONE_PART, client_of, created
 from tests.fuzz.documents import ANY_JSON, fuzzed, nearly
+from tests.mocked_aws import mock_aws
 from tests.worker.handlers.api.desk import ADA, KEY, Desk, http_event, rest_event
 from worker import lambda_function
 

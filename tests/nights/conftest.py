@@ -4,10 +4,10 @@ from pathlib import Path
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from statemachine.aws import lambda_dispatcher
 from statemachine.testing.clock import VirtualClock
+from tests.mocked_aws import mock_aws
 from tests.nights.platform import SECRET, Platform, QueueingLambda
 from tests.simulators.transcribe import S3Objects
 from tests.simulators.vendors import Vendors

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import typer
-from moto import mock_aws
 
+from tests.mocked_aws import mock_aws
 from tests.nights.platform import BOOK, all_commands, commands_of, parsed_aws, s3_place
 from worker.__main__ import app
 

@@ -2,7 +2,6 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from freezegun import freeze_time
-from moto import mock_aws
 
 from statemachine.aws import DynamoStore
 from statemachine.dispatcher import Event
@@ -12,6 +11,7 @@ from statemachine.outcome import Advance, Wait
 from statemachine.testing import FrozenClock, Stepper, StuckError, VirtualClock
 from statemachine.testing.clock import NOON
 from tests import dynamodb_tables
+from tests.mocked_aws import mock_aws
 from tests.statemachine.machines import Script, a_machine
 
 WAITS_ONCE = (Wait(timedelta(seconds=15)), Advance("drafted"))

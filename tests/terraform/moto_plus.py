@@ -1,7 +1,8 @@
-"""moto's server with the one thing added that the module needs and moto lacks: a function's recursion config.
+"""moto's server with what the module needs and moto lacks: a function's recursion config, and one request at a time.
 
-Without it `aws_lambda_function_recursion_config` cannot be applied (moto 5.2.5 answers 404 with a page).  Runs as a
-program of its own, `python moto_plus.py PORT`: moto keeps everything in the process.
+Without the first `aws_lambda_function_recursion_config` cannot be applied (moto 5.2.5 answers 404 with a page); without
+the second ten threads of Terraform change dictionaries that have no lock.  Runs as a program of its own,
+`python moto_plus.py PORT`: moto keeps everything in the process.
 """
 
 import json
@@ -10,6 +11,7 @@ import re
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
@@ -46,14 +48,16 @@ def moto_plus(folder: Path) -> Iterator[str]:
         process.wait()
 
 
-def with_recursion_config(application: Application) -> Application:
-    """The application, with PutFunctionRecursionConfig and GetFunctionRecursionConfig before it."""
+def with_what_moto_lacks(application: Application) -> Application:
+    """The application for one request at a time, with PutFunctionRecursionConfig and GetFunctionRecursionConfig."""
     kept: dict[str, str] = {}
+    one_request = threading.Lock()
 
     def answer(environ: dict[str, Any], start_response: StartResponse) -> Iterable[bytes]:
         found = _RECURSION.fullmatch(environ["PATH_INFO"])
         if found is None:
-            return application(environ, start_response)
+            with one_request:
+                return application(environ, start_response)
         if environ["REQUEST_METHOD"] == "PUT":
             body = environ["wsgi.input"].read(int(environ["CONTENT_LENGTH"]))
             kept[found[1]] = json.loads(body)["RecursiveLoop"]
@@ -83,7 +87,7 @@ def main() -> None:
     )
     from werkzeug.serving import run_simple  # noqa: PLC0415  as said
 
-    application = with_recursion_config(DomainDispatcherApplication(create_backend_app))
+    application = with_what_moto_lacks(DomainDispatcherApplication(create_backend_app))
     run_simple("127.0.0.1", int(sys.argv[1]), application, threaded=True)
 
 

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
-from moto import mock_aws
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from statemachine.aws.dynamodb_store import DynamoStore
 from statemachine.aws.table_layout import TableLayout
 from tests import dynamodb_tables as tables
 from tests import dynoxide
+from tests.mocked_aws import mock_aws
 
 
 @pytest.fixture

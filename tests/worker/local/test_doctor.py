@@ -10,13 +10,13 @@ from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from typer.testing import CliRunner
 from werkzeug.wrappers import Request, Response
 
 from statemachine import PermanentError
 from statemachine.testing.clock import VirtualClock
 from tests.dynamodb_tables import ONE_PART, client_of, created
+from tests.mocked_aws import mock_aws
 from tests.simulators.scenario import Answer, Rule, Scenario, Subject
 from tests.simulators.server import Route, Server
 from tests.simulators.vendors import Vendors

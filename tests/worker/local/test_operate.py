@@ -10,7 +10,6 @@ import boto3
 import pytest
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError
-from moto import mock_aws
 from typer.testing import CliRunner
 
 from statemachine import Execution, Failure, PermanentError
@@ -19,6 +18,7 @@ from statemachine.errors import VersionConflictError
 from statemachine.execution import Lease
 from statemachine.testing.clock import VirtualClock
 from tests.dynamodb_tables import ONE_PART, client_of, created, named, row
+from tests.mocked_aws import mock_aws
 from tests.worker.fakes import planned_job_data
 from worker.__main__ import app
 from worker.local import operate

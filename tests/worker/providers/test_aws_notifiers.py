@@ -5,9 +5,9 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
 
 from statemachine import TransientError
+from tests.mocked_aws import mock_aws
 from worker.after_work import Completion
 from worker.providers.aws_notifiers import EventBridgeNotifier, TopicNotifier, events_client, topic_client
 

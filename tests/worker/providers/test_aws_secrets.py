@@ -8,11 +8,11 @@ from typing import Any
 import boto3
 import pytest
 from botocore.exceptions import ClientError, ConnectTimeoutError
-from moto import mock_aws
 
 from statemachine import PermanentError, TransientError
 from statemachine.errors import StepError
 from statemachine.testing.clock import VirtualClock
+from tests.mocked_aws import mock_aws
 from worker.providers.aws_secrets import LIFETIME, AwsSecrets, secrets_client
 
 NAME = "ai-video"

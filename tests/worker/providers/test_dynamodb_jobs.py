@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from moto import mock_aws
 
 from statemachine import Execution
 from statemachine.aws.table_layout import TableLayout
 from statemachine.errors import ExecutionNotFoundError, VersionConflictError
 from tests.dynamodb_tables import FOREIGN, ONE_PART, TWO_PARTS, client_of, created, key_of, named, row, with_row
+from tests.mocked_aws import mock_aws
 from tests.worker.fakes import planned_job_data
 from worker.providers.dynamodb_jobs import DynamoJobs
 

@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import boto3
 import pytest
-from moto import mock_aws
 from mypy_boto3_dynamodb import DynamoDBClient
 
 from statemachine import PermanentError, TransientError
@@ -14,6 +13,7 @@ from statemachine.aws.dynamodb_store import dynamodb_client
 from statemachine.aws.table_layout import TableLayout
 from tests import dynamodb_tables as tables
 from tests.aws_wire import Answer, Wire
+from tests.mocked_aws import mock_aws
 from tests.worker.fakes import FAKE_MODEL, NOON
 from worker import quota as ledgers
 from worker.models import VEO_3_1_FAST
