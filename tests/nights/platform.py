@@ -9,7 +9,7 @@ import json
 import re
 import shlex
 import zipfile
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 from datetime import timedelta
 from fnmatch import fnmatchcase
@@ -59,6 +59,11 @@ def all_commands() -> list[str]:
     """Every command of the book."""
     sections = re.findall(r"^## (.*)$", BOOK.read_text(), flags=re.MULTILINE)
     return [command for section in sections for command in commands_of(section)]
+
+
+def rows_of(out: str) -> list[dict[str, Any]]:
+    """The lines of a `--json` answer."""
+    return [json.loads(line) for line in out.splitlines() if line.startswith("{")]
 
 
 class QueueingLambda:
@@ -182,6 +187,20 @@ class Platform:
 
     def job(self, video_id: str) -> Execution:
         return self.worker.store.get(video_id)
+
+    def states(self, table_name: str | None = None) -> dict[str, str]:
+        """The state of every job in this table, or in that which the function works on."""
+        rows = self.dynamodb.scan(TableName=table_name or self.worker.settings.table_name)["Items"]
+        jobs = {row["video_id"]["S"]: row["ai_execution"]["M"] for row in rows if "ai_version" in row}
+        return {video_id: jobs[video_id]["state"]["S"] for video_id in sorted(jobs)}
+
+    def clips_paid(self, video_id: str = "") -> Counter[tuple[str, int | None]]:
+        """How often a clip was paid for, by video and scene; of one video or of all."""
+        paid = Counter(
+            (charge.prefix.partition("/ai-video/ai-video/")[2].partition("/")[0], charge.scene)
+            for charge in self.vendors.bill.clips
+        )
+        return Counter({clip: times for clip, times in paid.items() if video_id in ("", clip[0])})
 
     @property
     def secret(self) -> str:
