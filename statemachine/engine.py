@@ -33,6 +33,7 @@ from statemachine.errors import (
     StoreError,
     StoreUnavailableError,
     TransientError,
+    UnfinishedAfterWorkError,
     VersionConflictError,
 )
 from statemachine.execution import (
@@ -145,7 +146,8 @@ class Engine(Generic[JobT]):
     Args:
         history_path: where in the data the history of the states is kept, one entry a state; None keeps none.
         after_work: called (at least once) after every end with what must be told to others; may raise, and is tried
-            again for a day.  None when there is nothing to do then.
+            again for a day.  By raising `UnfinishedAfterWorkError` it says which parts are done: they stand in the
+            execution's `after_work.done` at the next try.  None when there is nothing to do then.
         renewal: None where the caller of `run_turn` gives the time that is left (Lambda); else leases are renewed.
         new_id: gives ids for runs, turns and signals, never the same one twice.
     """
@@ -564,8 +566,9 @@ class Engine(Generic[JobT]):
             return execution.changed(due_at=None, chain=0), False
         if isinstance(state, Terminal):
             notice = Notice(f"{execution.execution_id}:{execution.version}", execution.status, now)
-            unsent = execution.after_work.notices if execution.after_work else ()
-            execution = execution.changed(after_work=AfterWork(since=now, notices=(*unsent, notice)))
+            left = execution.after_work or AfterWork(since=now)
+            left = AfterWork(since=now, notices=(*left.notices, notice), done=left.done)
+            execution = execution.changed(after_work=left)
         if execution.chain >= CHAIN_LIMIT:
             return execution.changed(chain=0, due_at=now + CHAIN_PAUSE), False
         return execution.changed(due_at=now + DISPATCH_GRACE), True
@@ -608,7 +611,8 @@ class Engine(Generic[JobT]):
                 log.error("%s: %s; given up after a day", execution.execution_id, reason)  # noqa: TRY400  said above
             else:
                 log.warning("%s: %s; try %d", execution.execution_id, reason, work.tries + 1)
-                due_at, left = now + delay, replace(work, tries=work.tries + 1)
+                done = error.done if isinstance(error, UnfinishedAfterWorkError) else work.done
+                due_at, left = now + delay, replace(work, tries=work.tries + 1, done=done)
         saved = _saved(execution, now).changed(attempt=0, chain=0, due_at=due_at, after_work=left, last_turn=owner)
         self._save(saved, owner=owner, patch={})
         return TurnResult("waiting" if left else "finished", event, saved, execution.state, work.tries + 1, reason)

@@ -14,13 +14,14 @@ StateMachineError
 ├── StoreError                  the store itself failed
 │   ├── StoreUnavailableError   for now: throttled, unreachable, locked
 │   └── StoreCorruptError       for good: not ours, or damaged
+├── UnfinishedAfterWorkError    a part of what follows an end failed (the engine tries that part again)
 ├── DispatchError               the next turn could not be asked for (the sweeper will)
 └── StepError                   a step could not do its work
     ├── TransientError          may succeed later: the engine retries
     └── PermanentError          cannot succeed: the engine moves to `failed`
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
 
@@ -123,6 +124,18 @@ class StoreUnavailableError(StoreError):
 
 class StoreCorruptError(StoreError):
     """The store's file or rows are damaged, or were written by something else."""
+
+
+class UnfinishedAfterWorkError(StateMachineError):
+    """Parts of what follows an end failed.
+
+    Attributes:
+        done: the names of the parts that are done, earlier tries included; they stand in `AfterWork.done` from now on.
+    """
+
+    def __init__(self, done: Iterable[str], failures: Sequence[Exception]) -> None:
+        super().__init__("; ".join(f"{type(failure).__name__}: {failure}" for failure in failures))
+        self.done = tuple(sorted(done))
 
 
 class DispatchError(StateMachineError):

@@ -122,11 +122,16 @@ class Notice(Record):
 
 
 class AfterWork(Record):
-    """What is left to do after the end: release what was held, send `notices`.  Notices survive a retry unsent."""
+    """What is left to do after the end: release what was held, send `notices`.  Notices survive a retry unsent.
+
+    Attributes:
+        done: the parts that a try did before another part failed, by names that whoever does them gives.
+    """
 
     since: datetime
     tries: int = 0
     notices: tuple[Notice, ...] = ()
+    done: tuple[str, ...] = ()
 
 
 class Changes(TypedDict, total=False):
@@ -279,6 +284,7 @@ def header_as_json(execution: Execution) -> dict[str, JsonValue]:
                 {"notice_id": notice.notice_id, "status": notice.status, "occurred_at": _to_ms(notice.occurred_at)}
                 for notice in after_work.notices
             ],
+            "done": list(after_work.done),
         }
         if after_work
         else None,
@@ -452,7 +458,7 @@ def _failure_from_json(stored: JsonValue) -> Failure | None:
 def _after_work_from_json(stored: JsonValue) -> AfterWork | None:
     if not isinstance(stored, Mapping):
         return None
-    notices = stored.get("notices")
+    notices, done = stored.get("notices"), stored.get("done")
     return AfterWork(
         since=_moment(stored["since"]),
         tries=_integer(stored.get("tries")),
@@ -465,4 +471,5 @@ def _after_work_from_json(stored: JsonValue) -> AfterWork | None:
             for notice in (notices if isinstance(notices, Sequence) else ())
             if isinstance(notice, Mapping)
         ),
+        done=tuple(str(part) for part in (done if isinstance(done, Sequence) else ())),
     )

@@ -3,8 +3,8 @@
 The engine calls it at least once for every end, and again for a day while it raises.
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Protocol
@@ -12,7 +12,7 @@ from typing import Annotated, Literal, Protocol
 from pydantic import BaseModel, ConfigDict, Field
 
 from statemachine import Execution, JsonValue
-from statemachine.errors import StoreUnavailableError
+from statemachine.errors import StoreUnavailableError, UnfinishedAfterWorkError
 from statemachine.execution import Notice
 from worker.job import Job, committed_usd
 from worker.limits import released
@@ -79,6 +79,10 @@ class Completion:
 class Notifier(Protocol):
     """Tells others that a job came to its end."""
 
+    @property
+    def name(self) -> str:
+        """Which of a worker's notifiers it is, in every version of the worker."""
+
     def send(self, completion: Completion) -> None:
         """Send it; the same one may be sent again.
 
@@ -88,21 +92,36 @@ class Notifier(Protocol):
 
 
 class AfterWork:
-    """Releases the slot and tells every notifier; each is tried, whatever becomes of the others."""
+    """Releases the slot and tells every notifier; each is tried, whatever becomes of the others.
+
+    While one of them refuses, the others are not told again what they have taken: a person may read it as mail.
+    """
 
     def __init__(self, *, rows: Rows | None, notifiers: Sequence[Notifier]) -> None:
         self._rows = rows
         self._notifiers = notifiers
 
     def __call__(self, execution: Execution, notices: tuple[Notice, ...]) -> None:
-        """What `statemachine.Engine` calls.  A slot is released before anything is sent, and whatever is sent."""
+        """What `statemachine.Engine` calls.  A slot is released before anything is sent, and whatever is sent.
+
+        Raises:
+            UnfinishedAfterWorkError: the slot was not released, or not everybody took every notice.
+        """
         job = Job.model_validate(execution.data)
-        with ExitStack() as tried:
-            # Called in the opposite order, each although another raised; what was raised last is raised here.
-            for notifier in reversed(self._notifiers):
-                tried.callback(_tell, notifier, [completion_of(notice, execution, job) for notice in notices])
-            if self._rows is not None and job.owner_id:
+        done = set(execution.after_work.done if execution.after_work else ())
+        failures: list[Exception] = []
+        if self._rows is not None and job.owner_id:
+            with _kept_in(failures):
                 self._release(self._rows, execution, job)
+        for notifier in self._notifiers:
+            with _kept_in(failures):
+                for notice in notices:
+                    part = f"{notifier.name} {notice.notice_id}"
+                    if part not in done:
+                        notifier.send(completion_of(notice, execution, job))
+                        done.add(part)
+        if failures:
+            raise UnfinishedAfterWorkError(done, failures) from failures[0]
 
     def _release(self, rows: Rows, execution: Execution, job: Job) -> None:
         for _ in range(RELEASE_TRIES):
@@ -123,9 +142,13 @@ class AfterWork:
         raise StoreUnavailableError(f"the slot of {execution.execution_id!r} met {RELEASE_TRIES} other writes in a row")
 
 
-def _tell(notifier: Notifier, completions: Sequence[Completion]) -> None:
-    for completion in completions:
-        notifier.send(completion)
+@contextmanager
+def _kept_in(failures: list[Exception]) -> Iterator[None]:
+    """What fails in the block is kept, and what follows it is done all the same."""
+    try:
+        yield
+    except Exception as error:  # noqa: BLE001  a notifier may raise anything
+        failures.append(error)
 
 
 def completion_of(notice: Notice, execution: Execution, job: Job) -> Completion:

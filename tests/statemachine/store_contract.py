@@ -251,7 +251,9 @@ class StoreContract:
             last_error=trouble,
             failure=trouble,
             failed_in="planning",
-            after_work=AfterWork(since=NOW, tries=2, notices=(Notice("job-1:7", "failed", NOW),)),
+            after_work=AfterWork(
+                since=NOW, tries=2, notices=(Notice("job-1:7", "failed", NOW),), done=("topic job-1:7",)
+            ),
         )
 
         store.start(full, replace=False)

@@ -93,7 +93,7 @@ def test_a_header_is_read_back_as_it_was_written() -> None:
         last_error=TROUBLE,
         failure=TROUBLE,
         failed_in="planning",
-        after_work=AfterWork(since=NOW, tries=2, notices=(Notice("job-1:7", "failed", NOW),)),
+        after_work=AfterWork(since=NOW, tries=2, notices=(Notice("job-1:7", "failed", NOW),), done=("topic job-1:7",)),
     )
 
     assert read_back(full) == full

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from statemachine.engine import AFTER_WORK_LIMIT, AFTER_WORK_MAX_TURN, DISPATCH_GRACE, LEASE_MARGIN
-from statemachine.errors import PermanentError
+from statemachine.errors import PermanentError, UnfinishedAfterWorkError
 from statemachine.execution import Execution, Notice
 from statemachine.outcome import Advance
 from statemachine.testing import Stepper
@@ -36,7 +36,7 @@ class Mailbox:
         self.sent.append(notices)
 
 
-def ended(mailbox: Mailbox, *, print_: Script | None = None) -> Stepper[Job]:
+def ended(mailbox: "Mailbox | Post", *, print_: Script | None = None) -> Stepper[Job]:
     """An execution that has just come to its end."""
     stepper = Stepper(a_machine(print_=print_), after_work=mailbox)
     stepper.start({})
@@ -170,6 +170,67 @@ def test_retry_in_the_middle_of_sending_sends_it_again() -> None:
 
     assert stepper.run().state == "completed"
     assert sent == [["failed"], ["failed", "completed"]]
+
+
+class Post:
+    """Of two letters one is taken at once and the other never, until `is_open`.
+
+    Attributes:
+        was_done: what the engine handed back at each try.
+    """
+
+    def __init__(self) -> None:
+        self.is_open = False
+        self.was_done: list[tuple[str, ...]] = []
+
+    def __call__(self, execution: Execution, notices: tuple[Notice, ...]) -> None:
+        """Send the second, or fail."""
+        assert execution.after_work is not None
+        self.was_done.append(execution.after_work.done)
+        if not self.is_open:
+            raise UnfinishedAfterWorkError(
+                {f"first of {notice.status}" for notice in notices}, [ConnectionError("no mail today")]
+            )
+
+
+def test_what_is_done_of_after_work_is_known_at_the_next_try(caplog: pytest.LogCaptureFixture) -> None:
+    post = Post()
+    stepper = ended(post)
+    for _ in range(2):
+        stepper.step()
+        stepper.advance(timedelta(hours=1))
+    post.is_open = True
+
+    assert stepper.step().kind == "finished"
+    assert post.was_done == [(), ("first of completed",), ("first of completed",)]
+    assert "UnfinishedAfterWorkError: ConnectionError: no mail today" in caplog.text
+
+
+def test_what_is_done_of_after_work_stays_known_over_any_other_failure() -> None:
+    post = Post()
+    stepper = ended(post)
+    stepper.step()
+    stepper.advance(timedelta(hours=1))
+    broken = Stepper(a_machine(), store=stepper.store, clock=stepper.clock, after_work=Mailbox(ConnectionError("no")))
+    broken.step()
+    stepper.advance(timedelta(hours=1))
+
+    post.is_open = True
+    stepper.step()
+
+    assert post.was_done == [(), ("first of completed",)]
+
+
+def test_a_retry_carries_over_what_was_done_of_the_unsent_notice() -> None:
+    post = Post()
+    stepper = ended(post, print_=Script(BROKEN, Advance("printed")))
+    stepper.step()
+    stepper.signal("retried")
+    post.is_open = True
+
+    stepper.run()
+
+    assert post.was_done == [(), ("first of failed",)]
 
 
 def test_cancel_is_told_like_any_other_end() -> None:

@@ -16,6 +16,7 @@ from worker.rows import UsageChangedError
 class FakeNotifier:
     """Keeps what it is given, after as many refusals as it is told."""
 
+    name: str = "one"
     refusals: int = 0
     sent: list[Completion] = field(default_factory=list)
 
@@ -72,24 +73,40 @@ def test_a_cancelled_job_frees_its_slot_and_is_told() -> None:
     assert [completion.kind for completion in notifier.sent] == ["ai_video.failed"]
 
 
-def test_what_was_not_taken_is_sent_again_with_the_same_id() -> None:
-    refusing, other = FakeNotifier(refusals=2), FakeNotifier()
-    desk = a_desk([refusing, other])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_one_did_not_take_is_sent_to_that_one_again(*, is_first: bool) -> None:
+    refusing, other = FakeNotifier("bus", refusals=2), FakeNotifier("topic")
+    desk = a_desk([refusing, other] if is_first else [other, refusing])
     desk.post()
     desk.run()
 
     assert len(refusing.sent) == 1
-    assert {completion.notice_id for completion in other.sent} == {refusing.sent[0].notice_id}
+    assert other.sent == refusing.sent
+
+
+def test_a_second_end_is_told_to_each_beside_what_it_has_not_taken_of_the_first() -> None:
+    """The first is not told anew to one who has taken it: somebody may read it as mail."""
+    refusing, other = FakeNotifier("bus", refusals=1), FakeNotifier("topic")
+    desk = a_desk([refusing, other])
+    desk.renderer.answers[0] = [Refused("PROVIDER_ERROR", "no", is_retryable=False)]
+    desk.post()
+    while not other.sent:
+        desk.run(turns=1)
+    desk.post({"videoId": VIDEO, "action": "retry"})
+    desk.run()
+
+    assert [completion.kind for completion in refusing.sent] == ["ai_video.failed", "ai_video.completed"]
+    assert [completion.kind for completion in other.sent] == ["ai_video.failed", "ai_video.completed"]
 
 
 def test_one_who_takes_no_notice_keeps_it_from_nobody_else() -> None:
     """Of a bus that was deleted, the topic's subscribers know nothing."""
-    refusing, other = FakeNotifier(refusals=10_000), FakeNotifier()
+    refusing, other = FakeNotifier("bus", refusals=10_000), FakeNotifier("topic")
     desk = a_desk([refusing, other])
     desk.post()
     desk.run()
 
-    assert {completion.kind for completion in other.sent} == {"ai_video.completed"}
+    assert [completion.kind for completion in other.sent] == ["ai_video.completed"]
 
 
 def test_a_slot_is_freed_although_nobody_takes_the_notice() -> None:
@@ -111,7 +128,7 @@ def test_a_notice_is_sent_although_the_slot_cannot_be_freed(monkeypatch: pytest.
     monkeypatch.setattr(desk.rows, "usage", throttled)
     desk.run()
 
-    assert {completion.kind for completion in notifier.sent} == {"ai_video.completed"}
+    assert [completion.kind for completion in notifier.sent] == ["ai_video.completed"]
 
 
 def test_a_control_row_that_others_write_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,6 +42,8 @@ def topic_client() -> TopicClient:
 class EventBridgeNotifier:
     """Puts events on a bus, source `ai-video`, their kind as detail type."""
 
+    name = "bus"
+
     def __init__(self, client: EventsClient, *, bus: str) -> None:
         self._client = client
         self._bus = bus
@@ -65,6 +67,8 @@ class EventBridgeNotifier:
 
 class TopicNotifier:
     """Publishes to a topic; `type` and `id` stand as attributes too, for subscriptions that filter."""
+
+    name = "topic"
 
     def __init__(self, client: TopicClient, *, topic_arn: str) -> None:
         self._client = client

@@ -123,6 +123,8 @@ def _completions() -> Iterator[tuple[str, Any]]:
 class _Keeping:
     """A notifier that keeps what it is given."""
 
+    name = "kept"
+
     def __init__(self, told: list[Completion]) -> None:
         self._told = told
 
