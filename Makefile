@@ -138,7 +138,7 @@ e2e: $(SET_UP) $(call tool,ministack) lambda-runtimes ## Run the end-to-end test
 .PHONY: e2e-smoke
 e2e-smoke: demo $(call tool,ministack) lambda-runtimes ## A smoke of each part of e2e, and of the main job
 	$(PY) scripts/probe_video.py out/demo.mp4 --recording samples/narration_human_librivox.mp3
-	KILLS=1 $(PY) -m pytest tests/e2e tests/terraform -p no:randomly -k 'test_apply or (test_deployed and started_by) or drawn_again or a_whole_job_over_http or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
+	KILLS=1 $(PY) -m pytest tests/e2e tests/terraform -p no:randomly -k 'test_apply or every_statement or (test_deployed and started_by) or drawn_again or a_whole_job_over_http or (the_function_invokes_itself and Terminate)' $(PYTEST_FLAGS)
 
 .PHONY: fuzz
 fuzz: $(SET_UP) ## Search longer for what breaks on foreign input: new examples each time (FUZZ_EXAMPLES=2000)

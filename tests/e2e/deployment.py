@@ -8,7 +8,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from functools import cached_property
 from pathlib import Path
@@ -75,6 +75,7 @@ class Answer:
 class Keys:
     """ARNs of keys of the platform's own, and of one that is nobody's business."""
 
+    table: str
     bucket: str
     secret: str
     foreign: str
@@ -310,13 +311,15 @@ class Deployment:
         return self.as_the_function("kms")
 
     def use_key(self, action: str, key: str) -> None:
-        """Encrypt, decrypt or make a data key as the function, asked of KMS itself."""
+        """Encrypt, decrypt, make a data key or describe the key as the function, asked of KMS itself."""
         kms = self._kms_of_the_function
         if action == "Encrypt":
             kms.encrypt(KeyId=key, Plaintext=b"text")
         elif action == "Decrypt":
             sealed = self.stack.client("kms").encrypt(KeyId=key, Plaintext=b"text")["CiphertextBlob"]
             kms.decrypt(KeyId=key, CiphertextBlob=sealed)
+        elif action == "DescribeKey":
+            kms.describe_key(KeyId=key)
         else:
             kms.generate_data_key(KeyId=key, KeySpec="AES_256")
 
@@ -352,7 +355,7 @@ def deployment(folder: Path, *rules: Rule) -> Iterator[Deployment]:
         stack.client("sns").create_topic(Name=OPTIONS["completion_topic_arn"].rpartition(":")[2])
         stack.client("ssm").put_parameter(Name=LIMITS_PARAMETER, Type="String", Value="{}")
         kms = stack.client("kms")
-        keys = Keys(*(kms.create_key()["KeyMetadata"]["Arn"] for _ in range(3)))
+        keys = Keys(*(kms.create_key()["KeyMetadata"]["Arn"] for _ in fields(Keys)))
         variables = {
             "package": str(packaged()),
             "python_version": python_version(),
@@ -379,12 +382,14 @@ def _turn(execution: Execution) -> Mapping[str, object]:
 
 def _options(keys: Keys) -> str:
     """What is laid over the example's call of the module."""
+    table = {"name": "${module.platform.table_name}", "partition_key": "video_id", "kms_key_arn": keys.table}
     bucket = {
         "name": "${module.platform.bucket_name}",
         "recordings_prefixes": ["uploads/"],
         "kms_key_arn": keys.bucket,
     }
-    return json.dumps({"module": {"ai_video": {**OPTIONS, "bucket": bucket, "secret_kms_key_arn": keys.secret}}})
+    of_keys = {"table": table, "bucket": bucket, "secret_kms_key_arn": keys.secret}
+    return json.dumps({"module": {"ai_video": {**OPTIONS, **of_keys}}})
 
 
 def _of_simulators(vendors: Vendors, folder: Path) -> dict[str, str]:

@@ -254,9 +254,11 @@ def as_ministack_reads(policy: Policy) -> Policy:
     """The policy with some statements widened to what MiniStack can evaluate; as they stand they allow nothing there.
 
     It knows no condition keys of Amazon Transcribe, takes every transcription for `*`, and a log group's ARN to end
-    with its name.  Its S3 and Secrets Manager do not call its KMS, so nothing comes by way of them (`kms:ViaService`).
+    with its name.  Its DynamoDB, S3 and Secrets Manager do not call its KMS, so nothing comes by way of them
+    (`kms:ViaService`).
     """
     widened = {
+        "UseTableKey": lambda statement: {**statement, "Condition": {}},
         "UseBucketKey": lambda statement: {**statement, "Condition": {}},
         "UseSecretKey": lambda statement: {**statement, "Condition": {}},
         "StartTranscriptions": lambda statement: {**statement, "Condition": {}},
@@ -295,6 +297,9 @@ class Trial:
             Bucket=self.deployed.platform["bucket_name"], Prefix="ai-video/"
         )
 
+    def use_table_key(self) -> None:
+        self.deployed.use_key("Decrypt", self.deployed.keys.table)
+
     def use_bucket_key(self) -> None:
         self.deployed.use_key("GenerateDataKey", self.deployed.keys.bucket)
 
@@ -309,8 +314,8 @@ class Trial:
 # What a warm process has read and does not read again.
 REMEMBERED = {"ReadLimits", "ReadVendorsKeys"}
 
-# The shortest event that takes the statement's right.  The last four are not calls of the code: S3 asks for the first
-# itself to tell 404 from 403, S3 and Secrets Manager use the keys, and Lambda writes logs in the role's name.
+# The shortest event that takes the statement's right.  The last five are not calls of the code: S3 asks for the first
+# itself to tell 404 from 403, the services use their keys, and Lambda writes logs in the role's name.
 EVENTS: Mapping[str, Callable[[Trial], None]] = {
     "MoveExecutions": Trial.start,
     "LookAtRows": Trial.look,
@@ -327,6 +332,7 @@ EVENTS: Mapping[str, Callable[[Trial], None]] = {
     "TellBus": Trial.cancel,
     "TellTopic": Trial.cancel,
     "TellMissingFromForbidden": Trial.list_objects,
+    "UseTableKey": Trial.use_table_key,
     "UseBucketKey": Trial.use_bucket_key,
     "UseSecretKey": Trial.use_secret_key,
     "WriteLogs": Trial.write_a_log,
@@ -390,10 +396,10 @@ def denied_in(trial: Trial, event: Callable[[Trial], None]) -> set[str]:
     return deployed.witness.denied(since=before)
 
 
-def test_every_statement_of_the_module_is_tried(denials: Mapping[str, Denial]) -> None:
+def test_every_statement_of_the_module_is_tried() -> None:
     written = re.findall(r"^    ([A-Z]\w+) = \{$", (MODULE / "iam.tf").read_text(), flags=re.MULTILINE)
 
-    assert sorted(denials) == sorted(written)
+    assert sorted(EVENTS) == sorted(written)
 
 
 @pytest.mark.parametrize("sid", EVENTS)
@@ -409,7 +415,7 @@ def uses_allowed(deployed: Deployment) -> set[tuple[str, str]]:
     """What the function may do with which key, asked of KMS itself and not by way of another service."""
     allowed = set()
     for name, key in asdict(deployed.keys).items():
-        for action in ("Decrypt", "Encrypt", "GenerateDataKey"):
+        for action in ("Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey"):
             with suppress(ClientError):  # denied, which `uses` holds against the witness
                 deployed.use_key(action, key)
                 allowed.add((name, action))
@@ -439,12 +445,18 @@ def uses(deployed: Deployment, made: Made, killed: Killed) -> Uses:
 
 def test_no_key_is_used_but_by_way_of_its_service(uses: Uses) -> None:
     assert uses.directly == set()
-    assert uses.denied == {"kms:Decrypt", "kms:Encrypt", "kms:GenerateDataKey"}
+    assert uses.denied == {"kms:Decrypt", "kms:DescribeKey", "kms:Encrypt", "kms:GenerateDataKey"}
 
 
 def test_of_each_key_only_what_its_service_needs_is_allowed(uses: Uses) -> None:
-    """S3 makes and reads encrypted objects, Secrets Manager reads a secret; any other key stays closed."""
-    assert uses.by_the_services == {("bucket", "Decrypt"), ("bucket", "GenerateDataKey"), ("secret", "Decrypt")}
+    """DynamoDB opens its table's data key, S3 makes and reads objects, Secrets Manager a secret; others stay closed."""
+    assert uses.by_the_services == {
+        ("table", "Decrypt"),
+        ("table", "DescribeKey"),
+        ("bucket", "Decrypt"),
+        ("bucket", "GenerateDataKey"),
+        ("secret", "Decrypt"),
+    }
 
 
 # --- taken away ----------------------------------------------------------------------------------------------------
